@@ -1,0 +1,1 @@
+"""Composition: settings, addresses, the servers, health, home."""

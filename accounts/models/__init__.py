@@ -1,0 +1,6 @@
+from .invitation import Invitation, SetupLink
+from .organization import Membership, Organization, Role, Team
+from .token import SCOPES, AccessToken
+from .user import User
+
+__all__ = ["SCOPES", "AccessToken", "Invitation", "Membership", "Organization", "Role", "SetupLink", "Team", "User"]

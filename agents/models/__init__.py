@@ -1,0 +1,7 @@
+from .agent import Agent
+from .key import ApiKey
+from .permission import Permission
+from .rule import ApprovalRule
+from .version import Epoch, PolicyVersion
+
+__all__ = ["Agent", "ApiKey", "ApprovalRule", "Epoch", "Permission", "PolicyVersion"]

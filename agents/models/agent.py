@@ -1,0 +1,58 @@
+"""An agent: who it is, whose it is, whether it may act at all."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from accounts.models import Organization, Team, User
+from accounts.models.organization import slug_form
+from audit.ids import new_id
+
+
+class Agent(models.Model):
+    """Deleting one removes its permissions and keys and keeps the row, the approvals and the record (`deleted_at`)."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "active", "Active"
+        SUSPENDED = "suspended", "Suspended"
+        BANNED = "banned", "Banned"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="agents")
+    slug = models.CharField(max_length=64, validators=[slug_form])
+    name = models.CharField(max_length=120)
+    purpose = models.CharField(max_length=300, blank=True)
+    owner_user = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="owned_agents")
+    owner_team = models.ForeignKey(Team, models.SET_NULL, null=True, blank=True, related_name="owned_agents")
+    notes = models.TextField(max_length=10_000, blank=True)
+    documentation = models.TextField(max_length=50_000, blank=True, help_text="Markdown.")
+    spiffe_id = models.CharField(max_length=2_048, null=True, blank=True)
+    status = models.CharField(max_length=9, choices=Status, default=Status.ACTIVE)
+    created_at = models.DateTimeField(db_default=Now())
+    created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    last_audited_at = models.DateTimeField(null=True, blank=True)
+    last_audited_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["slug"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "slug"], condition=models.Q(deleted_at=None), name="agent_slug_unique"
+            ),
+            models.UniqueConstraint(
+                fields=["spiffe_id"], condition=models.Q(deleted_at=None), name="agent_spiffe_unique"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(owner_user=None) | models.Q(owner_team=None), name="agent_one_owner"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status__in=["active", "suspended", "banned"]), name="agent_status"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def owner(self) -> User | Team | None:
+        return self.owner_user or self.owner_team

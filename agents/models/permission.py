@@ -1,0 +1,63 @@
+"""A tier: what one agent may do, up to how much, and whether a person is asked."""
+
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models.functions import Now
+
+from accounts.models import User
+from agents.models.agent import Agent
+from agents.models.rule import ApprovalRule
+from audit.ids import new_id
+
+
+class Permission(models.Model):
+    """One rung. agents.policy decides; this is where people keep it."""
+
+    class Effect(models.TextChoices):
+        ALLOW = "allow", "Allow"
+        ASK = "ask", "Ask a person"
+        DENY = "deny", "Deny"
+
+    class Risk(models.TextChoices):
+        LOW = "low", "Low"
+        MEDIUM = "medium", "Medium"
+        HIGH = "high", "High"
+        CRITICAL = "critical", "Critical"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="permissions")
+    action = models.CharField(max_length=200)
+    effect = models.CharField(max_length=5, choices=Effect)
+    max_amount = models.DecimalField(
+        max_digits=20, decimal_places=4, null=True, blank=True, validators=[MinValueValidator(0)]
+    )
+    currency = models.CharField(
+        max_length=3, blank=True, validators=[RegexValidator(r"^[A-Z]{3}$", "Use a code of ISO 4217, such as USD.")]
+    )
+    environment = models.CharField(max_length=32, blank=True, help_text="Empty: every environment.")
+    condition = models.TextField(max_length=2_000, blank=True, help_text="CEL; empty: always.")
+    callee = models.CharField(max_length=2_048, blank=True, help_text="SPIFFE ID of the callee; empty: any.")
+    risk = models.CharField(max_length=8, choices=Risk, default=Risk.LOW)
+    approval_rule = models.ForeignKey(
+        ApprovalRule, models.PROTECT, null=True, blank=True, related_name="permissions", help_text="Empty: the default."
+    )
+    expires_at = models.DateTimeField(null=True, blank=True)
+    notes = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    changed_at = models.DateTimeField(db_default=Now())
+    changed_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["action", models.F("max_amount").asc(nulls_last=True), "effect"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(effect__in=["allow", "ask", "deny"]), name="permission_effect"),
+            models.CheckConstraint(
+                condition=models.Q(risk__in=["low", "medium", "high", "critical"]), name="permission_risk"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(max_amount=None) | models.Q(max_amount__gte=0), name="permission_maximum"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.action

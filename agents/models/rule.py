@@ -1,0 +1,61 @@
+"""Who may decide, and how many must."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models.functions import Now
+
+from accounts import roles
+from accounts.models import Organization
+from audit.ids import new_id
+
+
+def default_roles() -> list[str]:
+    return [roles.OWNER, roles.ADMIN, roles.APPROVER]
+
+
+class ApprovalRule(models.Model):
+    """Attached to permissions; the organization has one default. A request keeps a snapshot of its rule."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="approval_rules")
+    name = models.CharField(max_length=80)
+    is_default = models.BooleanField(default=False)
+    roles = ArrayField(models.CharField(max_length=8), default=default_roles)
+    approvals = models.PositiveSmallIntegerField(
+        default=1, validators=[MinValueValidator(1), MaxValueValidator(10)], help_text="Approvals needed."
+    )
+    denials = models.PositiveSmallIntegerField(
+        default=1, validators=[MinValueValidator(1), MaxValueValidator(10)], help_text="Denials that end it."
+    )
+    reason_to_approve = models.BooleanField(default=False)
+    reason_to_deny = models.BooleanField(default=True)
+    minutes = models.PositiveIntegerField(
+        default=60, validators=[MinValueValidator(1), MaxValueValidator(43_200)], help_text="Minutes until it expires."
+    )
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-is_default", "name"]
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "name"], name="rule_name_unique"),
+            models.UniqueConstraint(
+                fields=["organization"], condition=models.Q(is_default=True), name="rule_one_default"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def snapshot(self) -> dict[str, object]:
+        """What a request keeps of its rule."""
+        return {
+            "id": str(self.id),
+            "name": self.name,
+            "roles": sorted(self.roles),
+            "approvals": self.approvals,
+            "denials": self.denials,
+            "reason_to_approve": self.reason_to_approve,
+            "reason_to_deny": self.reason_to_deny,
+            "minutes": self.minutes,
+        }

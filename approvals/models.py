@@ -1,0 +1,134 @@
+"""What waits for a person, and what people said."""
+
+import json
+from functools import cached_property
+from typing import Any
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from accounts.models import Organization, User
+from agents.models import Agent
+from approvals import states
+from audit.ids import new_id, show_id
+
+
+class Approval(models.Model):
+    """One request. `approvals.intake` makes, claims and cancels; `approvals.services` reviews and expires. No one else.
+
+    `context` is the canonical JSON of what was asked, kept as text: JSON columns would lose numbers and refuse U+0000.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="approvals")
+    mode = models.CharField(max_length=4)
+    agent = models.ForeignKey(Agent, models.PROTECT, related_name="approvals")
+    agent_slug = models.CharField(max_length=64)
+    key_id = models.UUIDField(help_text="The credential that asked; it alone, or one of the same agent, may claim.")
+    requesters = ArrayField(models.UUIDField(), help_text="People in the requester's chain: they may not decide.")
+
+    action = models.CharField(max_length=200)
+    callee = models.CharField(max_length=2_048, blank=True)
+    environment = models.CharField(max_length=32, blank=True)
+    amount = models.DecimalField(max_digits=30, decimal_places=10, null=True)
+    currency = models.CharField(max_length=3, blank=True)
+    risk = models.CharField(max_length=8)
+    context = models.TextField()
+    reasoning = models.TextField(blank=True, help_text="The agent's own claim: unverified.")
+    permission = models.TextField(help_text="JSON: the tier that asked, as it was.")
+    rule = models.JSONField(help_text="The approval rule, as it was.")
+    policy_version = models.CharField(max_length=32)
+    digest = models.CharField(max_length=64, help_text="SHA-256, hex, of what is decided; see approvals.digest.")
+
+    state = models.CharField(max_length=9, choices=states.STATES, default=states.PENDING)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(help_text="Undecided by then: expired.")
+    decided_at = models.DateTimeField(null=True)
+    decided_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    decided_by_label = models.CharField(max_length=254, blank=True)
+    reason = models.TextField(blank=True, help_text="Of the decision; the agent reads it.")
+    claim_until = models.DateTimeField(null=True, help_text="Fixed when approved.")
+    claimed_at = models.DateTimeField(null=True)
+    claim_key = models.CharField(max_length=200, blank=True, help_text="Idempotency key of the claim.")
+    lapsed_at = models.DateTimeField(null=True, help_text="Approved, never claimed, and too late for it.")
+    outcome = models.CharField(max_length=16, blank=True, help_text="What the agent logged: success, failed, …")
+    outcome_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            # The inbox: what waits, soonest deadline first; and everything, newest first.
+            models.Index(
+                fields=["organization", "mode", "expires_at", "id"], name="approval_inbox", condition=Q(state="pending")
+            ),
+            models.Index(fields=["organization", "mode", "-id"], name="approval_page"),
+            models.Index(fields=["organization", "mode", "agent", "action", "-id"], name="approval_similar"),
+            models.Index(fields=["digest", "-id"], name="approval_digest"),  # the cool-down of an identical check
+            models.Index(fields=["expires_at"], name="approval_expiring", condition=Q(state="pending")),  # the sweep
+            models.Index(
+                fields=["claim_until"],
+                name="approval_lapsing",
+                condition=Q(state="approved", claimed_at=None, lapsed_at=None),
+            ),
+        ]
+        constraints = [
+            # One open request for one digest (I4): identical checks meet here, raced or not.
+            models.UniqueConstraint(
+                fields=["digest"],
+                condition=Q(state="pending") | Q(state="approved", claimed_at=None, lapsed_at=None),
+                name="approval_open_once",
+            ),
+            models.CheckConstraint(condition=Q(state__in=list(states.STATES)), name="approval_state"),
+            models.CheckConstraint(
+                condition=Q(state="pending", decided_at=None) | (~Q(state="pending") & Q(decided_at__isnull=False)),
+                name="approval_decided_at",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="approved", claim_until__isnull=False)
+                | (~Q(state="approved") & Q(claim_until=None, claimed_at=None, lapsed_at=None)),
+                name="approval_claim_of_approved",
+            ),
+            models.CheckConstraint(
+                condition=Q(claimed_at=None) | Q(lapsed_at=None, claimed_at__lte=F("claim_until")),
+                name="approval_claimed_in_time",
+            ),
+            models.CheckConstraint(condition=Q(mode__in=["live", "test"]), name="approval_mode"),
+        ]
+
+    def __str__(self) -> str:
+        return self.approval_id
+
+    @property
+    def approval_id(self) -> str:
+        return show_id("apr", self.id)
+
+    @cached_property
+    def context_data(self) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(self.context)
+        return value
+
+    @cached_property
+    def permission_data(self) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(self.permission)
+        return value
+
+
+class Review(models.Model):
+    """One person's vote on one approval, and the digest they were shown (I3)."""
+
+    approval = models.ForeignKey(Approval, models.CASCADE, related_name="reviews")
+    user = models.ForeignKey(User, models.PROTECT, related_name="+")
+    verdict = models.CharField(max_length=7, choices=[("approve", "Approved"), ("deny", "Denied")])
+    reason = models.TextField(blank=True, max_length=2_000)
+    digest = models.CharField(max_length=64)
+    via = models.CharField(max_length=8, choices=[("browser", "Browser"), ("slack", "Slack"), ("api", "API")])
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["approval", "user"], name="review_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.verdict}"

@@ -1,0 +1,13 @@
+"""Time is the database's clock: one clock for every process, so that a deadline passes once."""
+
+from datetime import datetime
+
+from django.db import connection
+
+
+def database_now() -> datetime:
+    """clock_timestamp(): the time now, not the time the transaction began."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (now,) = cursor.fetchone()
+    return now

@@ -1,0 +1,42 @@
+"""Writes events from Django: `record(…)` inside the transaction of what it records."""
+
+import uuid
+from typing import Any
+
+from django.db import connection
+
+from audit.clock import database_now
+from audit.leaf import Actor, Entry, Mode, row
+from audit.models import Event
+
+
+def record(
+    *,
+    kind: str,
+    organization_id: uuid.UUID,
+    actor: Actor,
+    mode: Mode = "live",
+    agent: str = "",
+    action: str = "",
+    target: str = "",
+    result: str = "",
+    data: dict[str, Any] | None = None,
+) -> Event:
+    """Writes one event. Must run in a transaction: the event and what it records commit together, or not at all.
+
+    Raises RuntimeError outside a transaction, ValueError where `data` is not JSON.
+    """
+    if not connection.in_atomic_block:
+        raise RuntimeError("record() outside a transaction: the event could outlive, or miss, what it records")
+    entry = Entry(
+        kind=kind,
+        organization_id=organization_id,
+        mode=mode,
+        actor=actor,
+        agent=agent,
+        action=action,
+        target=target,
+        result=result,
+        data=data or {},
+    )
+    return Event.objects.create(**row(entry, database_now())._asdict())

@@ -1,0 +1,11 @@
+from django.apps import AppConfig
+
+
+class WardenConfig(AppConfig):
+    name = "warden"
+    verbose_name = "Warden"
+
+    def ready(self) -> None:
+        from warden import checks, logs  # noqa: F401 - checks register themselves
+
+        logs.configure()

@@ -1,0 +1,16 @@
+"""The Celery application: `celery -A warden worker`, `celery -A warden beat`."""
+
+import os
+
+from celery import Celery
+from celery.signals import setup_logging
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "warden.settings")
+app = Celery("warden")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["approvals", "notifications", "gateway"])
+
+
+@setup_logging.connect
+def _logging(**_: object) -> None:
+    """Ours is configured already: Celery leaves it alone."""

@@ -1,0 +1,24 @@
+"""What every page needs: the organization, the mode, who is there, how much waits."""
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from accounts.models import Organization
+from approvals.models import Approval
+
+
+def page(request: HttpRequest) -> dict[str, Any]:
+    """For templates. A page for nobody in particular (log-in, errors) gets the theme alone."""
+    user = getattr(request, "user", None)
+    if not user or not user.is_authenticated or not getattr(request, "membership", None):
+        return {"theme": getattr(user, "theme", "system"), "mode": "live", "membership": None, "organization": None}
+    organization, mode = request.organization, request.mode  # type: ignore[attr-defined]
+    return {
+        "theme": user.theme,
+        "membership": request.membership,  # type: ignore[attr-defined]
+        "organization": organization,
+        "organizations": Organization.objects.filter(memberships__user=user),
+        "mode": mode,
+        "inbox_count": Approval.objects.filter(organization=organization, mode=mode, state="pending").count(),
+    }
