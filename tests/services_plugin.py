@@ -1,0 +1,38 @@
+"""One PostgreSQL and one Valkey for a test run, in a folder that goes when it ends.
+
+`start()` runs while the settings are loaded (tests/settings.py), which pytest-django does before any conftest is read. DATABASE_URL and
+REDIS_URL in the environment replace the two. Nothing survives the run: it is stopped at exit and on SIGTERM, and the kernel stops the
+servers if we are killed.
+"""
+
+import atexit
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from contextlib import ExitStack
+
+from warden.embedded.home import Home
+from warden.embedded.services import services
+
+_running = ExitStack()
+
+
+def start() -> None:
+    """Start both and describe them in the environment, for the settings and for every process a test starts."""
+    folder = tempfile.mkdtemp(prefix="warden-test-")
+    _running.callback(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(_running.close)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the line above happens
+    addresses = _running.enter_context(services(Home(folder), durable=False))
+    os.environ |= {"WARDEN_ENV": "test", "WARDEN_HOME": folder}
+    for name, value in {
+        "DATABASE_URL": addresses.database_url,
+        "REDIS_URL": addresses.redis_url,
+        "SECRET_KEY": "for tests only: nothing it signs outlives them",
+        "SITE_URL": "http://127.0.0.1:8000",
+    }.items():
+        if f"{name}_FILE" not in os.environ:
+            os.environ.setdefault(name, value)
