@@ -1,10 +1,33 @@
-"""The outbox: what is owed to whom. A row is written in the transaction of what it announces."""
+"""The outbox: what happened and has to be told (Announcement), and what is owed to whom (Delivery)."""
 
 from django.db import models
 from django.db.models.functions import Now
 
 from accounts.models import Organization
 from audit.ids import new_id
+
+
+class Announcement(models.Model):
+    """Something happened that people may have to hear of: one row, in the transaction of what it announces.
+
+    A worker turns it into deliveries, in one transaction with `fanned_out_at`: who must hear is worked out off the hot
+    path, and nothing is owed twice or never.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="announcements")
+    mode = models.CharField(max_length=4)
+    event = models.CharField(max_length=40, help_text="Such as approval.requested.")
+    target = models.CharField(max_length=64, help_text="What it is about, such as apr_01J….")
+    created_at = models.DateTimeField(db_default=Now())
+    fanned_out_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["id"], name="announcement_due", condition=models.Q(fanned_out_at=None))]
+
+    def __str__(self) -> str:
+        return f"{self.event} {self.target}"
 
 
 class Delivery(models.Model):
@@ -21,7 +44,7 @@ class Delivery(models.Model):
     transport = models.CharField(max_length=8, choices=[("email", "E-mail")])
     address = models.CharField(max_length=254)
     event = models.CharField(max_length=40, help_text="Such as approval.requested.")
-    target = models.CharField(max_length=64, help_text="What it is about, such as apr_01J….")
+    announcement = models.ForeignKey(Announcement, models.CASCADE, related_name="deliveries")
     subject = models.CharField(max_length=200)
     text = models.TextField()
     state = models.CharField(max_length=6, choices=State, default=State.DUE)
@@ -45,6 +68,7 @@ class Delivery(models.Model):
                 | (~models.Q(state="sent") & models.Q(sent_at=None)),
                 name="delivery_sent_at",
             ),
+            models.UniqueConstraint(fields=["announcement", "transport", "address"], name="delivery_once"),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,172 @@
+"""What the gateway and the simulator decide with: an organization's policy, compiled, and what a request keeps of it."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+
+from accounts.models import Organization
+from agents import models, policy
+from audit.canonical import canonical
+from audit.leaf import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFacts:
+    """What a request keeps of its agent. `chain` are the people who may not decide: the owner."""
+
+    id: uuid.UUID
+    slug: str
+    name: str
+    chain: tuple[uuid.UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionFacts:
+    """What a request keeps of the tier that asked: `snapshot` is canonical JSON, `rule` the approval rule's."""
+
+    snapshot: str
+    rule: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One organization as of one epoch."""
+
+    organization_id: uuid.UUID
+    cooldown_seconds: int
+    claim_seconds: int
+    policy: policy.Policy
+    agents: Mapping[str, AgentFacts]  # by slug and by UUID text
+    permissions: Mapping[str, PermissionFacts]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFacts:
+    """An agent's credential, as the gateway needs it."""
+
+    id: uuid.UUID
+    name: str
+    organization_id: uuid.UUID
+    agent_id: uuid.UUID | None
+    mode: Mode
+    environment: str
+    scopes: frozenset[str]
+    rate_limit: int | None
+    expires_at: datetime | None
+    created_by: uuid.UUID | None
+
+
+def find_key(key_hash: bytes) -> KeyFacts | None:
+    """The key with that SHA-256, unless revoked, or of an agent that was deleted. Expiry is the caller's to judge."""
+    row = (
+        models.ApiKey.objects.filter(key_hash=key_hash, revoked_at=None)
+        .filter(Q(agent=None) | Q(agent__deleted_at=None))
+        .first()
+    )
+    if row is None:
+        return None
+    return KeyFacts(
+        row.id,
+        row.name,
+        row.organization_id,
+        row.agent_id,
+        row.mode,  # type: ignore[arg-type]
+        row.environment,
+        frozenset(row.scopes),
+        row.rate_limit,
+        row.expires_at,
+        row.created_by_id,
+    )
+
+
+def permission_of(row: models.Permission) -> policy.Permission:
+    """A row as the pure policy sees it."""
+    return policy.Permission(
+        id=str(row.id),
+        action=row.action,
+        effect=row.effect,  # type: ignore[arg-type]
+        max_amount=row.max_amount,
+        currency=row.currency or None,
+        environment=row.environment or None,
+        condition=row.condition,
+        callee=row.callee or None,
+        risk=row.risk,  # type: ignore[arg-type]
+        approval_rule=str(row.approval_rule_id) if row.approval_rule_id else None,
+        expires_at=row.expires_at,
+    )
+
+
+def agent_of(row: models.Agent) -> policy.Agent:
+    """An agent with its permissions (prefetched) as the pure policy sees it."""
+    return policy.Agent(
+        id=str(row.id),
+        slug=row.slug,
+        status=row.status,  # type: ignore[arg-type]
+        permissions=tuple(permission_of(permission) for permission in row.permissions.all()),
+        spiffe_id=row.spiffe_id,
+    )
+
+
+def _snapshot(permission: policy.Permission) -> str:
+    return canonical(
+        {
+            "id": permission.id,
+            "action": permission.action,
+            "effect": permission.effect,
+            "max_amount": None if permission.max_amount is None else format(permission.max_amount, "f"),
+            "currency": permission.currency,
+            "environment": permission.environment,
+            "condition": permission.condition,
+            "callee": permission.callee,
+            "risk": permission.risk,
+            "expires_at": permission.expires_at.isoformat() if permission.expires_at else None,
+        }
+    )
+
+
+@transaction.atomic
+def load(organization_id: uuid.UUID) -> Loaded:
+    """Everything that decides in one organization, compiled.
+
+    Reads in one snapshot. Raises Organization.DoesNotExist.
+    """
+    organization = Organization.objects.get(id=organization_id)
+    rows = list(
+        models.Agent.objects.filter(organization=organization, deleted_at=None).prefetch_related(
+            "permissions", "owner_team__members"
+        )
+    )
+    rules = {str(rule.id): rule.snapshot() for rule in organization.approval_rules.all()}
+    default = next((rule for rule in organization.approval_rules.all() if rule.is_default), None)
+    default_rule = default.snapshot() if default else models.ApprovalRule(organization=organization).snapshot()
+    agents = [agent_of(row) for row in rows]
+    facts: dict[str, AgentFacts] = {}
+    for row in rows:
+        people = [row.owner_user_id] if row.owner_user_id else []
+        if row.owner_team:
+            people = [member.user_id for member in row.owner_team.members.all()]
+        facts[row.slug] = facts[str(row.id)] = AgentFacts(row.id, row.slug, row.name, tuple(people))
+    return Loaded(
+        organization.id,
+        organization.cooldown_seconds,
+        organization.claim_seconds,
+        policy.compile_policy(
+            organization_id=str(organization.id),
+            paused=organization.paused_at is not None,
+            environments=frozenset(organization.environments),
+            agents=agents,
+        ),
+        facts,
+        {
+            permission.id: PermissionFacts(
+                _snapshot(permission), rules.get(permission.approval_rule or "", default_rule)
+            )
+            for agent in agents
+            for permission in agent.permissions
+        },
+    )

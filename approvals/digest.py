@@ -1,0 +1,35 @@
+"""The action digest: what is shown, stored, decided, claimed and named by a receipt is this, or is refused."""
+
+import hashlib
+import uuid
+from typing import Any
+
+from audit.canonical import canonical
+
+
+def digest(
+    *,
+    organization_id: uuid.UUID,
+    mode: str,
+    agent_id: uuid.UUID,
+    action: str,
+    callee: str | None,
+    context: dict[str, Any],
+    permission_id: str,
+) -> str:
+    """SHA-256, in hex, of RFC 8785 JSON over what an approval is about.
+
+    Raises ValueError where the context has no canonical form.
+    """
+    text = canonical(
+        {
+            "organization": str(organization_id),
+            "mode": mode,
+            "agent": str(agent_id),
+            "action": action,
+            "callee": callee or "",
+            "context": context,
+            "permission": permission_id,
+        }
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
