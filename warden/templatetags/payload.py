@@ -1,0 +1,61 @@
+"""Draw a JSON value as a tree in which every character can be reached."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from django.utils.html import escape
+
+from warden.templatetags.hostile import draw
+
+_INLINE = 160  # characters; a longer string gets a block of its own, with scroll bars and its length
+_OPEN_DEPTH, _OPEN_ITEMS = 4, 60  # what is deeper or longer starts folded
+_FLAT_DEPTH = 40  # deeper than this is written out flat, so that no input can exhaust the stack
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def draw_payload(value: Any) -> str:
+    """Return safe HTML for a JSON *value*: foldable objects and lists, full strings, counts."""
+    return f'<div class="payload">{_draw(value, 0)}</div>'
+
+
+def _draw(value: Any, depth: int) -> str:
+    match value:
+        case str():
+            return _string(value)
+        case dict() | list() | tuple() if not value:
+            return "{}" if isinstance(value, dict) else "[]"
+        case dict() | list() | tuple() if depth >= _FLAT_DEPTH:
+            return _block(json.dumps(value, ensure_ascii=False, default=str), "nested too deeply to fold")
+        case dict():
+            items = [(f'<span class="key">"{draw(str(key), escapes=_ESCAPES)}"</span>: ', item) for key, item in value.items()]
+            return _branch("{", "}", "key", items, depth)
+        case list() | tuple():
+            return _branch("[", "]", "item", [("", item) for item in value], depth)
+        case None:
+            return '<span class="nil">null</span>'
+        case Decimal():
+            return f'<span class="lit">{value}</span>'
+        case _:
+            return f'<span class="lit">{escape(json.dumps(value, default=str))}</span>'
+
+
+def _branch(left: str, right: str, noun: str, items: list[tuple[str, Any]], depth: int) -> str:
+    is_open = " open" if depth < _OPEN_DEPTH and len(items) <= _OPEN_ITEMS else ""
+    count = f"{len(items):,} {noun}{'' if len(items) == 1 else 's'}"
+    lines = "".join(f"<li>{label}{_draw(item, depth + 1)}</li>" for label, item in items)
+    return f'<details{is_open}><summary>{left} <span class="size">{count}</span></summary><ul>{lines}</ul>{right}</details>'
+
+
+def _string(value: str) -> str:
+    if len(value) > _INLINE:
+        return _block(value, f"{len(value):,} characters")
+    return f'<span class="str">"{draw(value, escapes=_ESCAPES)}"</span>'
+
+
+def _block(text: str, note: str) -> str:
+    # tabindex: a box that scrolls must be reachable from the keyboard.
+    return (
+        f'<span class="size">{note}</span>'
+        f'<span class="long" tabindex="0" role="group" aria-label="{note}">{draw(text)}</span>'
+    )
