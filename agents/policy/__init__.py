@@ -1,0 +1,47 @@
+"""What agents may do, and the decision about one request: pure functions over plain data.
+
+No database, no clock, no settings: `decide(policy, request, now)` gives the same answer for the same arguments.
+"""
+
+from .compiled import check_permission, compile_policy
+from .conditions import Condition, ConditionError, ConditionFailed, compile_condition
+from .decide import decide
+from .describe import Flag, Ladder, Step, describe, ladders, review_flags
+from .model import Agent, Decision, Effect, Looked, Permission, Policy, Request, Risk, Status
+from .money import AmountError, parse_amount, plain, show
+from .names import covers, is_action, is_permission_name, is_wildcard
+from .versions import content_hash
+
+__all__ = [
+    "Agent",
+    "AmountError",
+    "Condition",
+    "ConditionError",
+    "ConditionFailed",
+    "Decision",
+    "Effect",
+    "Flag",
+    "Ladder",
+    "Looked",
+    "Permission",
+    "Policy",
+    "Request",
+    "Risk",
+    "Status",
+    "Step",
+    "check_permission",
+    "compile_condition",
+    "compile_policy",
+    "content_hash",
+    "covers",
+    "decide",
+    "describe",
+    "is_action",
+    "is_permission_name",
+    "is_wildcard",
+    "ladders",
+    "parse_amount",
+    "plain",
+    "review_flags",
+    "show",
+]

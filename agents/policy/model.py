@@ -1,0 +1,93 @@
+"""What a policy is made of and what a decision says: plain immutable data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from .compiled import Index
+
+Effect = Literal["allow", "ask", "deny"]
+Risk = Literal["low", "medium", "high", "critical"]
+Status = Literal["active", "suspended", "banned"]
+
+STRICTNESS: Mapping[str, int] = {"allow": 0, "ask": 1, "deny": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One tier of one agent. `action` is a name or a wildcard; None means any environment, callee or currency."""
+
+    id: str
+    action: str
+    effect: Effect
+    max_amount: Decimal | None = None
+    currency: str | None = None
+    environment: str | None = None
+    condition: str = ""
+    callee: str | None = None
+    risk: Risk = "low"
+    approval_rule: str | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """Who asks, and everything it was granted or refused."""
+
+    id: str
+    slug: str
+    status: Status
+    permissions: tuple[Permission, ...]
+    spiffe_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything that decides for one organization, compiled: made by `compile_policy`, never by hand."""
+
+    version: str
+    organization_id: str
+    paused: bool
+    environments: frozenset[str]
+    agents: Mapping[str, Agent]
+    """Every agent twice: under its id and under its slug."""
+    indexes: Mapping[str, "Index"] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What an agent (its id or slug) wants to do. `context` is parsed JSON; None is 'not known', never 'any'."""
+
+    agent: str
+    action: str
+    context: Mapping[str, Any]
+    environment: str | None = None
+    callee: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """One line of a trace: a permission that was looked at, whether it applied, and why, in a word and a sentence."""
+
+    permission: str
+    action: str
+    applied: bool
+    verdict: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer. `conditional` is False only if every context, at any later time, gets the same answer."""
+
+    outcome: Effect
+    permission: Permission | None
+    reason: str
+    trace: tuple[Looked, ...]
+    code: str
+    amount: Decimal | None
+    currency: str | None
+    conditional: bool
