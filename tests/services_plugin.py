@@ -1,8 +1,8 @@
 """One PostgreSQL and one Valkey for a test run, in a folder that goes when it ends.
 
-`start()` runs while the settings are loaded (tests/settings.py), which pytest-django does before any conftest is read. DATABASE_URL and
-REDIS_URL in the environment replace the two. Nothing survives the run: it is stopped at exit and on SIGTERM, and the kernel stops the
-servers if we are killed.
+`start()` runs while the settings are loaded (tests/settings.py), which pytest-django does before any conftest is read.
+DATABASE_URL and REDIS_URL in the environment replace the two. Nothing survives the run: it is stopped at exit and on
+SIGTERM, and the kernel stops the servers if we are killed.
 """
 
 import atexit

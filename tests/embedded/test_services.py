@@ -1,6 +1,6 @@
 import os
+
 import psycopg
-import redis
 
 
 def test_x(tmp_path):

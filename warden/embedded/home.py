@@ -39,9 +39,7 @@ class Home:
             if not os.access(self.path, os.W_OK | os.X_OK):
                 raise PermissionError(13, "not writable")
         except OSError as error:
-            raise StartError(
-                f"The folder {self.path} cannot be used ({error}). Set WARDEN_HOME to another one."
-            ) from error
+            raise StartError(f"{self.path} cannot be used ({error}). Set WARDEN_HOME to another folder.") from error
         self.id = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
 
     @property
@@ -54,15 +52,15 @@ class Home:
         file = self.path / "secret_key"
         if not file.exists():
             fresh = self.path / f".secret_key.{secrets.token_hex(4)}"
-            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-                out.write(secrets.token_urlsafe(48))
+            fresh.touch(mode=0o600, exist_ok=False)
+            fresh.write_text(secrets.token_urlsafe(48))
             with contextlib.suppress(FileExistsError):  # another process was first: its key counts
                 os.link(fresh, file)
             fresh.unlink()
         return file.read_text().strip()
 
     def sockets(self) -> Path:
-        """A private folder where sockets can be bound. Their paths hold 107 bytes, and not every file system takes them."""
+        """A private folder that takes sockets: their paths hold 107 bytes, and not every file system has them."""
         own = self.path / "sockets"
         own.mkdir(mode=0o700, exist_ok=True)
         if _takes_sockets(own):
@@ -96,7 +94,7 @@ class Home:
     def owner(self) -> dict[str, object]:
         """What the owner last said about itself; may be stale unless `claim` has just failed."""
         try:
-            return json.loads((self.path / "owner.json").read_text())
+            return dict(json.loads((self.path / "owner.json").read_text()))
         except FileNotFoundError:
             return {}
 
@@ -134,8 +132,7 @@ class Claim:
         """Tell the other processes of this home something about us."""
         self._facts |= facts
         fresh = self._file.with_suffix(".new")
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-            json.dump(self._facts, out)
+        fresh.write_text(json.dumps(self._facts))
         fresh.replace(self._file)
 
     def release(self) -> None:

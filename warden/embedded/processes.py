@@ -1,7 +1,7 @@
 """Children that cannot outlive us.
 
-A child is started in its own session (so that Ctrl-C reaches the supervisor alone, and the whole group can be signalled) and asks the
-kernel for its stop signal should we die first. Where there is no such thing as `prctl` (macOS), the next start cleans up instead.
+A child is started in its own session (Ctrl-C then reaches the supervisor alone, and the whole group can be signalled)
+and asks the kernel for its stop signal should we die first.
 """
 
 import contextlib
@@ -40,8 +40,8 @@ def become_subreaper() -> None:
 class Identity:
     """Who a program believes it is, and how its database socket sees us.
 
-    `enter` runs in the child between fork and exec. `client` is the operating system's name of *our* user as the child sees it.
-    `owner` is the (uid, gid) that files of the child must belong to.
+    `enter` runs in the child between fork and exec. `client` is the operating system's name of *our* user as the child
+    sees it. `owner` is the (uid, gid) that files of the child must belong to.
     """
 
     client: str
@@ -66,7 +66,7 @@ class Program:
     quiet: bool = False  # lines go to the log file only
 
 
-def spawn(program: Program, stdout: int | IO[bytes]) -> subprocess.Popen[bytes]:
+def spawn(program: Program, stdout: int | IO[bytes], *, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start `program`; its standard output and error go to `stdout`. Raises StartError when it cannot be executed."""
     parent = os.getpid()
     enter = program.identity.enter if program.identity else None
@@ -80,13 +80,13 @@ def spawn(program: Program, stdout: int | IO[bytes]) -> subprocess.Popen[bytes]:
 
     try:
         # preexec_fn is safe here: whoever starts children has no threads.
-        return subprocess.Popen(  # noqa: PLW1509
+        return subprocess.Popen(
             program.argv,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.STDOUT,
             cwd=program.cwd,
-            env={**os.environ, **program.env},
+            env={**os.environ, **env, **program.env},
             start_new_session=True,
             preexec_fn=in_child,
         )
@@ -171,7 +171,7 @@ def identity_for(binary: Path) -> Identity:
     tried = []
     for identity in filter(None, candidates):
         try:
-            subprocess.run([binary, "--version"], check=True, capture_output=True, preexec_fn=identity.enter)  # noqa: PLW1509
+            subprocess.run([binary, "--version"], check=True, capture_output=True, preexec_fn=identity.enter)
         except (OSError, subprocess.SubprocessError) as error:
             tried.append(str(error))
         else:
@@ -185,7 +185,7 @@ def identity_for(binary: Path) -> Identity:
 def _in_user_namespace(uid: int, gid: int) -> Identity | None:
     """Appear as a system user inside a namespace of our own; outside, and on disk, stay who we are.
 
-    Never as the overflow user (`nobody`): every user who is not mapped appears as that one, and would be let in with us.
+    Never as the overflow user (`nobody`): everybody who is not mapped appears as that one, and would be let in.
     """
     if not hasattr(os, "unshare"):
         return None

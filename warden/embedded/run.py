@@ -1,0 +1,208 @@
+"""`script/run` and `script/manage`: a whole Warden, or one command of it, on this machine."""
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+from warden import env
+from warden.embedded.home import Claim, Home
+from warden.embedded.processes import Program, StartError
+from warden.embedded.services import Services, clear, plan, services
+from warden.embedded.supervisor import Stopped, Supervisor
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MANAGE = (sys.executable, str(REPOSITORY / "manage.py"))
+
+
+def run(*, demo: bool) -> int:
+    """Start everything, say where it is, keep it running. Returns the exit code: 0 after Ctrl-C or SIGTERM."""
+    home = default_home()
+    host, port = os.environ.get("HOST") or "127.0.0.1", _port()
+    with contextlib.ExitStack() as stack:
+        claim = _claim(home)
+        stack.callback(claim.release)
+        _check_port(host, port)
+        clear(home)
+        _raise_file_limit()
+        planned = plan(home)
+        supervisor = stack.enter_context(Supervisor(home, env=environment(home, planned.services, port=port)))
+        try:
+            _start(supervisor, home, claim, host, port, demo=demo)
+            supervisor.watch()
+        except Stopped:
+            supervisor.say("Stopping.")
+    return 0
+
+
+def _start(supervisor: Supervisor, home: Home, claim: Claim, host: str, port: int, *, demo: bool) -> None:
+    planned = plan(home)
+    supervisor.say("Warden is starting …")
+    for program in planned.programs:
+        supervisor.start(program)
+    claim.say(services=[program.name for program in planned.programs], port=port)
+    notes = _prepare(supervisor, home, demo=demo)
+    for program in _programs(home, host, port):
+        supervisor.start(program)
+    supervisor.say(f"Warden is ready at http://127.0.0.1:{port}")
+    for line in notes:
+        supervisor.say(line)
+
+
+def _prepare(supervisor: Supervisor, home: Home, *, demo: bool) -> list[str]:
+    """Bring tables, static files and the first accounts up to date. Returns the lines a person should read."""
+
+    def manage(*words: str) -> list[str]:
+        return supervisor.run(Program(name=words[0], argv=(*MANAGE, *words), cwd=REPOSITORY, quiet=True))
+
+    manage("migrate", "--noinput")
+    stamp, content = home.path / "static.stamp", _static_content()
+    if not stamp.exists() or stamp.read_text() != content:
+        manage("collectstatic", "--noinput", "--clear")
+        stamp.write_text(content)
+    notes = manage("seed_demo") if demo else []
+    return notes + manage("first_run")
+
+
+def _static_content() -> str:
+    """Changes whenever a static file, ours or a package's, may have."""
+    digest = sha256((REPOSITORY / "uv.lock").read_bytes() + sys.prefix.encode())
+    for file in sorted(
+        path for path in REPOSITORY.glob("**/static/**/*") if ".venv" not in path.parts and path.is_file()
+    ):
+        facts = file.stat()
+        digest.update(f"{file}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode())
+    return digest.hexdigest()
+
+
+def _programs(home: Home, host: str, port: int) -> Iterator[Program]:
+    waiters = int(os.environ.get("GATEWAY_MAX_WAITERS") or 10_000)
+    celery = (sys.executable, "-m", "celery", "-A", "warden")
+    yield Program(
+        name="web",
+        argv=(
+            *(sys.executable, "-m", "granian", "--interface", "asgi", "--loop", "uvloop", "--no-ws"),
+            *("--host", host, "--port", str(port), "--workers", os.environ.get("WEB_WORKERS") or "1"),
+            # Waiting agents are requests in progress: the default would stop accepting at a thousand of them.
+            *("--backpressure", str(waiters + 2_000), "--backlog", "8192", "--workers-kill-timeout", "5"),
+            "warden.asgi:application",
+        ),
+        cwd=REPOSITORY,
+        ready=lambda: _answers(host, port),
+    )
+    yield Program(
+        name="worker",
+        argv=(*celery, "worker", "--concurrency", "2", "--loglevel", "info", "--without-gossip", "--without-mingle"),
+        cwd=REPOSITORY,
+    )
+    yield Program(
+        name="beat",
+        argv=(
+            *celery,
+            "beat",
+            "--loglevel",
+            "info",
+            "--schedule",
+            str(home.path / "celerybeat-schedule"),
+            "--pidfile=",
+        ),
+        cwd=REPOSITORY,
+    )
+
+
+def manage(words: list[str]) -> int:
+    """Run one management command on the services of the home, shared with a running Warden. Returns its exit code."""
+    home = default_home()
+    with services(home) as addresses:
+        port = home.owner().get("port", os.environ.get("PORT") or 8000)
+        process = subprocess.Popen(
+            (*MANAGE, *words), env={**os.environ, **environment(home, addresses, port=int(str(port)))}
+        )
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells the command itself
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        code = process.wait()
+    return code if code >= 0 else 128 - code
+
+
+def default_home() -> Home:
+    return Home(os.environ.get("WARDEN_HOME") or REPOSITORY / "var")
+
+
+def environment(home: Home, addresses: Services, *, port: int) -> dict[str, str]:
+    """What Warden's processes get to know; what is set already stays."""
+    values = {
+        "DATABASE_URL": addresses.database_url,
+        "REDIS_URL": addresses.redis_url,
+        "SITE_URL": f"http://127.0.0.1:{port}",
+        "WARDEN_ENV": "local",
+    }
+    if env.raw("SECRET_KEY") is None:
+        values["SECRET_KEY"] = home.secret_key()
+    missing = {name: value for name, value in values.items() if env.raw(name) is None}
+    return missing | {
+        "WARDEN_HOME": str(home.path),
+        "DJANGO_SETTINGS_MODULE": "warden.settings",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _claim(home: Home) -> Claim:
+    waiting = False
+    while (claim := home.claim("run")) is None:
+        if home.owner().get("role") == "run":
+            raise StartError(
+                f"A Warden is running in {home.path} already. Stop it, or set WARDEN_HOME and PORT to run another."
+            )
+        if not waiting:
+            print("Waiting for a command that uses the same databases to end …", flush=True)  # noqa: T201
+        waiting = True
+        time.sleep(0.2)
+    return claim
+
+
+def _port() -> int:
+    text = os.environ.get("PORT") or "8000"
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
+        raise StartError(f"PORT is {text!r}: it must be a number from 1 to 65535.")
+    return int(text)
+
+
+def _check_port(host: str, port: int) -> None:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise StartError(
+            f"Port {port} of {host} cannot be used ({error.strerror}). Set PORT to another one."
+        ) from error
+
+
+def _answers(host: str, port: int) -> bool:
+    """Whether /health/ready answers 200."""
+    target = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
+    request = urllib.request.Request(f"http://{target}:{port}/health/ready", headers={"Host": f"127.0.0.1:{port}"})
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy of the environment is for elsewhere
+    try:
+        with direct.open(request, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _raise_file_limit() -> None:
+    """Every waiting agent is a connection."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
