@@ -257,7 +257,23 @@ def _section(context: template.Context) -> str:
         return ""
     if match.view_name == "agents:permissions":
         return "permissions"
-    return _SECTIONS.get(match.namespace, match.url_name or "")
+    name = match.url_name or ""
+    if name.startswith(("account_", "mfa_", "usersessions_", "socialaccount_")):
+        return "settings"
+    return _SECTIONS.get(match.namespace, name)
+
+
+@register.inclusion_tag("_account_tab.html", takes_context=True)
+def account_tab(context: template.Context, url_name: str, label: str) -> dict[str, Any]:
+    """One tab of a person's own pages; absent when it has no address."""
+    try:
+        href = reverse(url_name)
+    except NoReverseMatch:
+        href = ""
+    match = getattr(context.get("request"), "resolver_match", None)
+    part = url_name.split("_")[0]
+    current = bool(match) and (match.view_name == url_name or (part in {"mfa", "usersessions"} and match.view_name.startswith(f"{part}_")))
+    return {"href": href, "label": label, "current": current}
 
 
 @register.filter
