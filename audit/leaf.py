@@ -11,6 +11,7 @@ from audit.canonical import canonical
 from audit.ids import new_id, show_id
 
 Mode = Literal["live", "test"]
+Scope = Literal["live", "test", ""]  # empty: it concerns the organization as a whole, in both modes
 VERSION = 1
 
 
@@ -32,7 +33,7 @@ class Entry:
 
     kind: str
     organization_id: uuid.UUID
-    mode: Mode
+    mode: Scope
     actor: Actor
     agent: str = ""
     action: str = ""

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import connection
 
 from audit.clock import database_now
-from audit.leaf import Actor, Entry, Mode, row
+from audit.leaf import Actor, Entry, Scope, row
 from audit.models import Event
 
 
@@ -15,7 +15,7 @@ def record(
     kind: str,
     organization_id: uuid.UUID,
     actor: Actor,
-    mode: Mode = "live",
+    mode: Scope = "",
     agent: str = "",
     action: str = "",
     target: str = "",
@@ -24,6 +24,7 @@ def record(
 ) -> Event:
     """Writes one event. Must run in a transaction: the event and what it records commit together, or not at all.
 
+    `mode` is empty for what concerns the organization as a whole (people, agents, permissions, settings).
     Raises RuntimeError outside a transaction, ValueError where `data` is not JSON.
     """
     if not connection.in_atomic_block:
