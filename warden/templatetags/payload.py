@@ -19,31 +19,31 @@ def draw_payload(value: Any) -> str:
     return f'<div class="payload">{_draw(value, 0)}</div>'
 
 
-def _draw(value: Any, depth: int) -> str:
+def _draw(value: Any, depth: int, label: str = "") -> str:
     match value:
         case str():
-            return _string(value)
+            return label + _string(value)
         case dict() | list() | tuple() if not value:
-            return "{}" if isinstance(value, dict) else "[]"
+            return label + ("{}" if isinstance(value, dict) else "[]")
         case dict() | list() | tuple() if depth >= _FLAT_DEPTH:
-            return _block(json.dumps(value, ensure_ascii=False, default=str), "nested too deeply to fold")
+            return label + _block(json.dumps(value, ensure_ascii=False, default=str), "nested too deeply to fold")
         case dict():
             items = [(f'<span class="key">"{draw(str(key), escapes=_ESCAPES)}"</span>: ', item) for key, item in value.items()]
-            return _branch("{", "}", "key", items, depth)
+            return _branch(label + "{", "}", "key", items, depth)
         case list() | tuple():
-            return _branch("[", "]", "item", [("", item) for item in value], depth)
+            return _branch(label + "[", "]", "item", [("", item) for item in value], depth)
         case None:
-            return '<span class="nil">null</span>'
+            return f'{label}<span class="nil">null</span>'
         case Decimal():
-            return f'<span class="lit">{value}</span>'
+            return f'{label}<span class="lit">{value}</span>'
         case _:
-            return f'<span class="lit">{escape(json.dumps(value, default=str))}</span>'
+            return f'{label}<span class="lit">{escape(json.dumps(value, default=str))}</span>'
 
 
 def _branch(left: str, right: str, noun: str, items: list[tuple[str, Any]], depth: int) -> str:
     is_open = " open" if depth < _OPEN_DEPTH and len(items) <= _OPEN_ITEMS else ""
     count = f"{len(items):,} {noun}{'' if len(items) == 1 else 's'}"
-    lines = "".join(f"<li>{label}{_draw(item, depth + 1)}</li>" for label, item in items)
+    lines = "".join(f"<li>{_draw(item, depth + 1, label)}</li>" for label, item in items)
     return f'<details{is_open}><summary>{left} <span class="size">{count}</span></summary><ul>{lines}</ul>{right}</details>'
 
 
