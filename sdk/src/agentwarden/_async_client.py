@@ -179,7 +179,7 @@ class AsyncAgentWarden:
         """The approval as it stands."""
         return await self._run(self._core.get_approval(approval_id))
 
-    async def wait_for_approval(self, approval_id: str, *, timeout: float | None = None) -> Approval:  # noqa: ASYNC109
+    async def wait_for_approval(self, approval_id: str, *, timeout: float | None = None) -> Approval:
         """Wait until somebody decides, or the request ends otherwise; see `AgentWarden.wait_for_approval`."""
         return await self._run(self._core.wait_for_approval(approval_id, timeout=timeout))
 

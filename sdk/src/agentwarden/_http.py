@@ -129,13 +129,13 @@ class AsyncWire:
         self._settings = settings
         self._client = httpx.AsyncClient(**_options(settings, ssl_context, transport))
 
-    async def send(self, request: Request, timeout: float) -> Answer:  # noqa: ASYNC109
+    async def send(self, request: Request, timeout: float) -> Answer:
         try:
             return await asyncio.wait_for(self._send(request, timeout), timeout)
-        except asyncio.TimeoutError as error:  # noqa: UP041 (another class in Python 3.10)
+        except asyncio.TimeoutError as error:
             raise timed_out(timeout) from error
 
-    async def _send(self, request: Request, timeout: float) -> Answer:  # noqa: ASYNC109
+    async def _send(self, request: Request, timeout: float) -> Answer:
         reading = _Reading(self._settings, timeout)
         with _translated(self._settings, request, timeout):
             async with self._client.stream(**_arguments(request, timeout)) as response:
