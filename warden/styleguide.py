@@ -25,6 +25,17 @@ PAYLOAD = {
 }
 
 
+ROWS = [
+    ("pending", "support-bot", "refund", "500.00", "cus_ABC123", "high", "0 of 1", "soon"),
+    ("pending", "devops-bot", "deploy", "", "payments-api 4.18.2 to production", "critical", "1 of 2", "later"),
+    ("pending", "support-bot", "refund", "1284500.5", "cus_" + "Q9" * 24, "medium", "0 of 1", "far"),
+    ("approved", "data-processing-bot", "export", "", "12,000 rows to s3://reports", "low", "1 of 1", "then"),
+    ("denied", "support-bot", "refund", "90", "cus_77", "low", "1 of 1", "then"),
+    ("expired", "support-bot", "send", "", "an e-mail to 4,000 people", "medium", "0 of 2", "long ago"),
+]
+STATES = "pending approved denied expired cancelled claimed allow ask deny active suspended banned revoked test"
+
+
 class ExampleForm(forms.Form):
     name = forms.CharField(max_length=40, help_text="What people call it.")
     amount = forms.DecimalField(label="Maximum amount", required=False, help_text="In major units, such as 500.00.")
@@ -50,13 +61,19 @@ def styleguide(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     bound = ExampleForm({"amount": "a lot", "effect": "ask"})
     bound.is_valid()
+    minutes = {"soon": 9.7, "later": 192, "far": 2880, "then": -4, "long ago": -1500}
     rows = [
-        ("pending", "support-bot", "refund", Decimal("500.00"), "cus_ABC123", "high", "0 of 1", now + timedelta(minutes=9, seconds=41)),
-        ("pending", "devops-bot", "deploy", None, "payments-api 4.18.2 to production", "critical", "1 of 2", now + timedelta(hours=3)),
-        ("pending", "support-bot", "refund", Decimal("1284500.5"), "cus_" + "Q9" * 24, "medium", "0 of 1", now + timedelta(days=2)),
-        ("approved", "data-processing-bot", "export", None, "12,000 rows to s3://reports", "low", "1 of 1", now - timedelta(minutes=4)),
-        ("denied", "support-bot", "refund", Decimal("90"), "cus_77", "low", "1 of 1", now - timedelta(hours=5)),
-        ("expired", "support-bot", "send", None, "an e-mail to 4,000 people", "medium", "0 of 2", now - timedelta(days=1)),
+        (
+            state,
+            agent,
+            verb,
+            Decimal(amount) if amount else None,
+            target,
+            risk,
+            quorum,
+            now + timedelta(minutes=minutes[at]),
+        )
+        for state, agent, verb, amount, target, risk, quorum, at in ROWS
     ]
     context: dict[str, Any] = {
         "form": ExampleForm(),
@@ -68,7 +85,7 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "later": now + timedelta(hours=3, minutes=12),
         "before": now - timedelta(minutes=5),
         "values": [3, 4, 2, 8, 6, 9, 14, 11, 7, 12, 15, 9],
-        "states": ["pending", "approved", "denied", "expired", "cancelled", "claimed", "allow", "ask", "deny", "active", "suspended", "banned", "revoked", "test"],
+        "states": STATES.split(),
         "risks": ["low", "medium", "high", "critical"],
         "page": Keyset("a", "b"),
         "snippet": "pip install agentwarden-client\nexport WARDEN_API_KEY=ak_live_…\npython refund_agent.py",

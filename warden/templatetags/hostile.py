@@ -102,7 +102,7 @@ def _suspect_words(text: str) -> Iterator[tuple[re.Match[str], str]]:
     """Yield the words that may not be what they look like, each with what is odd about it."""
     if text.isascii():
         return
-    native = {script for letter in set(text) if (script := _script(letter)) and letter not in _LOOKS_LATIN.get(script, ())}
+    native = {_script(letter) for letter in set(text) if letter not in _LOOKS_LATIN.get(_script(letter) or "", ())}
     for match in _WORD.finditer(text):
         word = match.group()
         if word.isascii():
@@ -112,9 +112,9 @@ def _suspect_words(text: str) -> Iterator[tuple[re.Match[str], str]]:
             yield match, "mixes " + " and ".join(sorted(script.capitalize() for script in scripts))
         elif any(_is_styled(character) for character in word):
             yield match, "look-alike letters"
-        elif len(word) > 1 and len(scripts) == 1 and (script := scripts.pop()) in _LOOKS_LATIN and script not in native:
+        elif len(word) > 1 and len(scripts) == 1 and scripts <= _LOOKS_LATIN.keys() - native:
             # A whole word of Cyrillic letters that all look Latin, in a text with no other Cyrillic.
-            yield match, f"{script.capitalize()} letters that look Latin"
+            yield match, f"{scripts.pop().capitalize()} letters that look Latin"
 
 
 @lru_cache(maxsize=4096)

@@ -28,8 +28,7 @@ def _draw(value: Any, depth: int, label: str = "") -> str:
         case dict() | list() | tuple() if depth >= _FLAT_DEPTH:
             return label + _block(json.dumps(value, ensure_ascii=False, default=str), "nested too deeply to fold")
         case dict():
-            items = [(f'<span class="key">"{draw(str(key), escapes=_ESCAPES)}"</span>: ', item) for key, item in value.items()]
-            return _branch(label + "{", "}", "key", items, depth)
+            return _branch(label + "{", "}", "key", [(_key(key), item) for key, item in value.items()], depth)
         case list() | tuple():
             return _branch(label + "[", "]", "item", [("", item) for item in value], depth)
         case None:
@@ -44,7 +43,12 @@ def _branch(left: str, right: str, noun: str, items: list[tuple[str, Any]], dept
     is_open = " open" if depth < _OPEN_DEPTH and len(items) <= _OPEN_ITEMS else ""
     count = f"{len(items):,} {noun}{'' if len(items) == 1 else 's'}"
     lines = "".join(f"<li>{_draw(item, depth + 1, label)}</li>" for label, item in items)
-    return f'<details{is_open}><summary>{left} <span class="size">{count}</span></summary><ul>{lines}</ul>{right}</details>'
+    summary = f'<summary>{left} <span class="size">{count}</span></summary>'
+    return f"<details{is_open}>{summary}<ul>{lines}</ul>{right}</details>"
+
+
+def _key(key: object) -> str:
+    return f'<span class="key">"{draw(str(key), escapes=_ESCAPES)}"</span>: '
 
 
 def _string(value: str) -> str:

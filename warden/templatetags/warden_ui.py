@@ -93,14 +93,16 @@ def format_money(amount: object, currency: str = "") -> str:
         return f"{amount} {currency}".strip()
     if not number.is_finite() or not -30 < number.adjusted() < 30:
         return f"{number} {currency}".strip()
-    sign, size = ("-" if number < 0 else ""), abs(number)
-    _, _, exponent = size.as_tuple()
-    decimals = max(_DECIMALS.get(currency, 2), -int(exponent))
-    digits = f"{size:,.{decimals}f}"
+    sign, size = ("-" if number < 0 else ""), number.copy_abs()  # abs() would round to the context's 28 digits
+    _, digits, exponent = size.as_tuple()
+    written = "".join(map(str, digits))
+    zeros = len(written) - len(written.rstrip("0"))
+    decimals = max(_DECIMALS.get(currency, 2), -(int(exponent) + zeros) if number else 0)
+    shown = f"{size:,.{decimals}f}"
     symbol = _SYMBOLS.get(currency)
     if symbol:
-        return f"{sign}{symbol}{digits}"
-    return f"{sign}{digits} {currency}".strip()
+        return f"{sign}{symbol}{shown}"
+    return f"{sign}{shown} {currency}".strip()
 
 
 @register.filter
@@ -152,7 +154,9 @@ def _aware(moment: datetime) -> datetime:
 def _time(moment: datetime, kind: str, words: str) -> SafeString:
     local = timezone.localtime(moment)
     title = f"{local:%a} {local.day} {local:%b %Y, %H:%M:%S %Z}"
-    return format_html('<time datetime="{}" title="{}" data-{}>{}</time>', moment.isoformat(), title, SafeString(kind), words)
+    return format_html(
+        '<time datetime="{}" title="{}" data-{}>{}</time>', moment.isoformat(), title, SafeString(kind), words
+    )
 
 
 @register.simple_tag
@@ -186,7 +190,8 @@ def sparkline(values: Iterable[float | None], label: str = "") -> SafeString:
     points = [f"{i * step:.2f},{30 - (number - low) / span * 28:.2f}" for i, number in enumerate(numbers)]
     if len(points) == 1:
         points.append("100" + points[0][points[0].index(",") :])
-    said = f"{label + ': ' if label else ''}from {numbers[0]:g} to {numbers[-1]:g}, lowest {min(numbers):g}, highest {high:g}"
+    said = f"from {numbers[0]:g} to {numbers[-1]:g}, lowest {min(numbers):g}, highest {high:g}"
+    said = f"{label}: {said}" if label else said
     line = " ".join(points)
     return format_html(
         '<svg class="spark" viewBox="0 0 100 32" preserveAspectRatio="none" role="img" aria-label="{}">'
@@ -197,7 +202,13 @@ def sparkline(values: Iterable[float | None], label: str = "") -> SafeString:
 
 @register.inclusion_tag("_empty.html")
 def empty_state(
-    title: str, text: str = "", icon: str = "inbox", kind: str = "none", href: str = "", action: str = "", snippet: str = ""
+    title: str,
+    text: str = "",
+    icon: str = "inbox",
+    kind: str = "none",
+    href: str = "",
+    action: str = "",
+    snippet: str = "",
 ) -> dict[str, str]:
     """What stands where rows would be. *kind*: ``none`` yet, none ``match``, ``forbidden`` or ``failed`` to load."""
     icons = {"match": "search-x", "forbidden": "lock", "failed": "cloud-off"}
@@ -213,7 +224,8 @@ def pagination(context: template.Context, page: Any) -> dict[str, Any]:
     if hasattr(page, "paginator"):
         older = {"page": page.next_page_number()} if page.has_next() else None
         newer = {"page": page.previous_page_number()} if page.has_previous() else None
-        said = f"{page.start_index():,}–{page.end_index():,} of {page.paginator.count:,}" if page.paginator.count else ""
+        total = page.paginator.count
+        said = f"{page.start_index():,}–{page.end_index():,} of {total:,}" if total else ""
     else:
         older = {"after": page.next_cursor} if page.next_cursor else None
         newer = {"before": page.previous_cursor} if page.previous_cursor else None
@@ -236,11 +248,19 @@ def copyable(text: object, label: str = "Copy") -> SafeString:
     )  # fmt: skip
 
 
-_SECTIONS = {"approvals": "inbox", "agents": "agents", "audit": "audit", "accounts": "settings", "notifications": "settings"}
+_SECTIONS = {
+    "approvals": "inbox",
+    "agents": "agents",
+    "audit": "audit",
+    "accounts": "settings",
+    "notifications": "settings",
+}
 
 
 @register.inclusion_tag("_nav_item.html", takes_context=True)
-def nav_item(context: template.Context, key: str, url_name: str, label: str, drawn: str, count: int = 0) -> dict[str, Any]:
+def nav_item(
+    context: template.Context, key: str, url_name: str, label: str, drawn: str, count: int = 0
+) -> dict[str, Any]:
     """One place in the rail; current when the page's ``nav`` or the address says so, absent when it has no address."""
     try:
         href = reverse(url_name)
@@ -271,8 +291,8 @@ def account_tab(context: template.Context, url_name: str, label: str) -> dict[st
     except NoReverseMatch:
         href = ""
     match = getattr(context.get("request"), "resolver_match", None)
-    part = url_name.split("_")[0]
-    current = bool(match) and (match.view_name == url_name or (part in {"mfa", "usersessions"} and match.view_name.startswith(f"{part}_")))
+    here = match.view_name if match else ""
+    current = here == url_name or (url_name.startswith("mfa_") and here.startswith("mfa_"))
     return {"href": href, "label": label, "current": current}
 
 
@@ -282,4 +302,3 @@ def field_kind(field: Any) -> str:
     if field.widget_type == "checkbox":
         return "check"
     return "group" if field.use_fieldset else "plain"
-
