@@ -1,4 +1,4 @@
-"""What the gateway and the simulator decide with: an organization's policy, compiled, and what a request keeps of it."""
+"""What the gateway and the simulator decide with: an organization's compiled policy, and what a request keeps of it."""
 
 import uuid
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 
 from accounts.models import Organization
@@ -59,15 +59,16 @@ class KeyFacts:
     rate_limit: int | None
     expires_at: datetime | None
     created_by: uuid.UUID | None
+    revoked: bool
+
+    def is_valid(self, now: datetime) -> bool:
+        """Whether it opens anything at `now`, the database's clock."""
+        return not self.revoked and (self.expires_at is None or now < self.expires_at)
 
 
 def find_key(key_hash: bytes) -> KeyFacts | None:
-    """The key with that SHA-256, unless revoked, or of an agent that was deleted. Expiry is the caller's to judge."""
-    row = (
-        models.ApiKey.objects.filter(key_hash=key_hash, revoked_at=None)
-        .filter(Q(agent=None) | Q(agent__deleted_at=None))
-        .first()
-    )
+    """The key with that SHA-256, of an agent that still is. Whether it is valid now is the caller's to judge."""
+    row = models.ApiKey.objects.filter(key_hash=key_hash).filter(Q(agent=None) | Q(agent__deleted_at=None)).first()
     if row is None:
         return None
     return KeyFacts(
@@ -81,6 +82,7 @@ def find_key(key_hash: bytes) -> KeyFacts | None:
         row.rate_limit,
         row.expires_at,
         row.created_by_id,
+        row.revoked_at is not None,
     )
 
 
@@ -129,12 +131,20 @@ def _snapshot(permission: policy.Permission) -> str:
     )
 
 
-@transaction.atomic
 def load(organization_id: uuid.UUID) -> Loaded:
     """Everything that decides in one organization, compiled.
 
-    Reads in one snapshot. Raises Organization.DoesNotExist.
+    Reads in one snapshot, except within a transaction of the caller's. Raises Organization.DoesNotExist.
     """
+    outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        if outermost:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return _load(organization_id)
+
+
+def _load(organization_id: uuid.UUID) -> Loaded:
     organization = Organization.objects.get(id=organization_id)
     rows = list(
         models.Agent.objects.filter(organization=organization, deleted_at=None).prefetch_related(

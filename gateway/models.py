@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 class Idempotency(models.Model):
     """One key, one body, one answer (I4). Kept seven days."""
 
-    scope = models.CharField(max_length=80, help_text="organization:mode:agent:endpoint")
+    scope = models.CharField(max_length=160, help_text="endpoint:organization:mode:agent")
     key = models.CharField(max_length=200)
     body_hash = models.BinaryField(max_length=32)
     status = models.PositiveSmallIntegerField()

@@ -137,13 +137,19 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"  # nobody signs up by themselves: an invitation or an admin vouches for the address
+ACCOUNT_CHANGE_EMAIL = True  # one address a person; a new one counts once its link was followed
+ACCOUNT_EMAIL_NOTIFICATIONS = True  # a changed password, a new passkey: told by mail
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = False
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
 ACCOUNT_RATE_LIMITS = {"login_failed": None}  # axes locks out, with one rule for every way in
 MFA_ADAPTER = "accounts.adapters.MFAAdapter"
+MFA_FORMS = {"authenticate": "accounts.lockout.CodeForm", "reauthenticate": "accounts.lockout.CodeAgainForm"}
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # only the address a person is changing to is ever unverified
+USERSESSIONS_ADAPTER = "accounts.adapters.UserSessionsAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION
@@ -176,7 +182,8 @@ AXES_USERNAME_FORM_FIELD = "login"
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 AXES_LOCKOUT_TEMPLATE = "errors/locked.html"
-AXES_IPWARE_PROXY_COUNT = env.integer("TRUSTED_PROXIES", 0, low=0, high=10) or None
+AXES_CLIENT_IP_CALLABLE = "accounts.lockout.client_ip"
+ALLAUTH_TRUSTED_PROXY_COUNT = env.integer("TRUSTED_PROXIES", 0, low=0, high=10)
 
 # --- Browser --------------------------------------------------------------------------------------------------------
 SECURE_CSP = {

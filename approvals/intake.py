@@ -1,0 +1,390 @@
+"""Makes, claims and cancels approvals for agents, many at a time, inside a transaction of the gateway's writer.
+
+Raw SQL on an asynchronous connection: this is the hot path. People's half (review, expiry) is approvals.services.
+Every function changes rows by a condition and trusts only the rows that come back.
+"""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Literal
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from approvals import states
+from audit.ids import new_id, show_id
+from audit.leaf import SYSTEM, Actor, Entry
+
+CHANNEL = "warden_approval"
+Connection = AsyncConnection[Any]
+
+
+@dataclass(slots=True)
+class Ask:
+    """One check that needs a person."""
+
+    digest: str
+    organization_id: uuid.UUID
+    mode: str
+    agent_id: uuid.UUID
+    agent_slug: str
+    key_id: uuid.UUID
+    requesters: list[uuid.UUID]
+    action: str
+    callee: str
+    environment: str
+    amount: Decimal | None
+    currency: str
+    risk: str
+    context: str
+    reasoning: str
+    permission: str
+    rule: Mapping[str, Any]
+    policy_version: str
+    lifetime: timedelta
+    cooldown: timedelta
+    id: uuid.UUID = field(default_factory=new_id)
+
+
+@dataclass(slots=True)
+class Held:
+    """An approval as the gateway sees it: one row of approvals_approval."""
+
+    id: uuid.UUID
+    organization_id: uuid.UUID
+    mode: str
+    agent_id: uuid.UUID
+    agent_slug: str
+    action: str
+    callee: str
+    environment: str
+    context: str
+    permission: str
+    digest: str
+    state: str
+    created_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+    decided_by_label: str
+    reason: str
+    claim_until: datetime | None
+    claimed_at: datetime | None
+    lapsed_at: datetime | None
+
+    @property
+    def approval_id(self) -> str:
+        return show_id("apr", self.id)
+
+    def status(self, now: datetime) -> str:
+        """The state, where a pending one whose deadline has passed is expired already, swept or not."""
+        return states.EXPIRED if self.state == states.PENDING and self.expires_at <= now else self.state
+
+
+HELD = ", ".join(Held.__dataclass_fields__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an ask came to: `new`, the same one still `pending`, `claimed` (the one allow), or a stored `refused`."""
+
+    kind: Literal["new", "pending", "claimed", "refused"]
+    held: Held
+
+
+async def fetch(connection: Connection, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Held]:
+    """Approvals by their ids."""
+    async with connection.cursor(row_factory=class_row(Held)) as cursor:
+        await cursor.execute(f"SELECT {HELD} FROM approvals_approval WHERE id = ANY(%s)", [list(ids)])  # noqa: S608
+        return {held.id: held async for held in cursor}
+
+
+async def ask(connection: Connection, asks: list[Ask], now: datetime, entries: list[Entry]) -> list[Reply]:
+    """What each ask comes to, in their order. Raced identical asks, in this call or another process, meet in one row.
+
+    What had to end on the way (overdue, lapsed) is added to `entries`, for the record.
+    Raises RuntimeError where a digest is fought over so hard that no answer is certain.
+    """
+    replies: dict[int, Reply] = {}
+    waiting = list(range(len(asks)))
+    for _ in range(len(asks) + 3):
+        if not waiting:
+            return [replies[index] for index in range(len(asks))]
+        waiting = await _round(connection, asks, waiting, replies, now, entries)
+    raise RuntimeError("identical checks are racing: no certain answer")
+
+
+async def _round(
+    connection: Connection,
+    asks: list[Ask],
+    waiting: list[int],
+    replies: dict[int, Reply],
+    now: datetime,
+    entries: list[Entry],
+) -> list[int]:
+    """Answers what it can of `waiting` into `replies`; returns what another round must look at again."""
+    latest = await _latest(connection, {asks[index].digest for index in waiting})
+    to_claim: dict[uuid.UUID, int] = {}
+    to_insert: dict[str, int] = {}
+    again: list[int] = []
+    for index in waiting:
+        request = asks[index]
+        held = latest.get(request.digest)
+        if held and (reply := _standing(held, request, now)):
+            replies[index] = reply
+        elif held and _claimable(held, now):
+            # One of them claims; the others look again, and see it claimed.
+            if held.id in to_claim:
+                again.append(index)
+            else:
+                to_claim[held.id] = index
+        elif request.digest in to_insert:
+            again.append(index)
+        else:
+            if held:
+                await _clear_away(connection, held, now, entries)
+            to_insert[request.digest] = index
+    if to_claim:
+        claimed = await _claim(connection, list(to_claim), now)
+        for approval_id, index in to_claim.items():
+            if approval_id in claimed:
+                replies[index] = Reply("claimed", claimed[approval_id])
+            else:
+                again.append(index)
+    if to_insert:
+        made = await _insert(connection, [asks[index] for index in to_insert.values()], now)
+        for key, index in to_insert.items():
+            if key in made:
+                replies[index] = Reply("new", made[key])
+            else:
+                again.append(index)
+    return again
+
+
+async def _clear_away(connection: Connection, held: Held, now: datetime, entries: list[Entry]) -> None:
+    """Ends what is overdue and would have been ended by the sweep a little later, so that a new request can open."""
+    if held.state == states.PENDING:
+        ended = await expire(connection, held.id, now)
+        kind = "system:approval:expired"
+    elif held.state == states.APPROVED and held.claimed_at is None and held.lapsed_at is None:
+        ended = await _lapse(connection, held.id, now)
+        kind = "system:approval:lapsed"
+    else:
+        return
+    if ended:
+        entries.append(entry(ended, kind, SYSTEM, result=kind.rpartition(":")[2]))
+
+
+def entry(held: Held, kind: str, actor: Actor, **more: Any) -> Entry:
+    """An event about an approval."""
+    return Entry(
+        kind=kind,
+        organization_id=held.organization_id,
+        mode=held.mode,  # type: ignore[arg-type]
+        actor=actor,
+        agent=held.agent_slug,
+        action=held.action,
+        target=held.approval_id,
+        **more,
+    )
+
+
+def _standing(held: Held, request: Ask, now: datetime) -> Reply | None:
+    """The answer that already stands: still pending, or refused a short while ago."""
+    status = held.status(now)
+    if status == states.PENDING:
+        return Reply("pending", held)
+    ended = held.expires_at if held.state == states.PENDING else held.decided_at
+    if status in (states.DENIED, states.EXPIRED) and ended and now < ended + request.cooldown:
+        return Reply("refused", held)
+    return None
+
+
+def _claimable(held: Held, now: datetime) -> bool:
+    return (
+        held.state == states.APPROVED
+        and held.claimed_at is None
+        and held.lapsed_at is None
+        and held.claim_until is not None
+        and now < held.claim_until
+    )
+
+
+async def _latest(connection: Connection, digests: set[str]) -> dict[str, Held]:
+    async with connection.cursor(row_factory=class_row(Held)) as cursor:
+        await cursor.execute(
+            f"SELECT DISTINCT ON (digest) {HELD} FROM approvals_approval WHERE digest = ANY(%s)"  # noqa: S608
+            " ORDER BY digest, id DESC",
+            [sorted(digests)],
+        )
+        return {held.digest: held async for held in cursor}
+
+
+async def _claim(connection: Connection, ids: list[uuid.UUID], now: datetime, key: str = "") -> dict[uuid.UUID, Held]:
+    async with connection.cursor(row_factory=class_row(Held)) as cursor:
+        await cursor.execute(
+            "UPDATE approvals_approval SET claimed_at = %s, claim_key = %s WHERE id = ANY(%s) AND state = 'approved'"  # noqa: S608
+            f" AND claimed_at IS NULL AND lapsed_at IS NULL AND claim_until > %s RETURNING {HELD}",
+            [now, key, ids, now],
+        )
+        claimed = {held.id: held async for held in cursor}
+    await announce(connection, [("approval.claimed", held) for held in claimed.values()])
+    return claimed
+
+
+async def _lapse(connection: Connection, approval_id: uuid.UUID, now: datetime) -> Held | None:
+    async with connection.cursor(row_factory=class_row(Held)) as cursor:
+        await cursor.execute(
+            "UPDATE approvals_approval SET lapsed_at = %s WHERE id = %s AND state = 'approved'"  # noqa: S608
+            f" AND claimed_at IS NULL AND lapsed_at IS NULL AND claim_until <= %s RETURNING {HELD}",
+            [now, approval_id, now],
+        )
+        return await cursor.fetchone()
+
+
+INSERT = (
+    "INSERT INTO approvals_approval (id, organization_id, mode, agent_id, agent_slug, key_id, requesters, action,"
+    " callee, environment, amount, currency, risk, context, reasoning, permission, rule, policy_version, digest,"
+    " state, created_at, expires_at, decided_by_label, reason, claim_key, outcome)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'pending', %s, %s,"
+    " '', '', '', '') ON CONFLICT DO NOTHING"
+)
+ANNOUNCE = (
+    "INSERT INTO notifications_announcement (id, organization_id, mode, event, target) VALUES (%s, %s, %s, %s, %s)"
+)
+
+
+async def _insert(connection: Connection, asks: list[Ask], now: datetime) -> dict[str, Held]:
+    """Inserts what no other process inserted first. Sorted by digest, so that two writers never wait in a circle."""
+    ordered = sorted(asks, key=lambda request: request.digest)
+    made: dict[str, Held] = {}
+    rows = [
+        (
+            request.id,
+            request.organization_id,
+            request.mode,
+            request.agent_id,
+            request.agent_slug,
+            request.key_id,
+            request.requesters,
+            request.action,
+            request.callee,
+            request.environment,
+            request.amount,
+            request.currency,
+            request.risk,
+            request.context,
+            request.reasoning,
+            request.permission,
+            Jsonb(dict(request.rule)),
+            request.policy_version,
+            request.digest,
+            now,
+            now + request.lifetime,
+        )
+        for request in ordered
+    ]
+    async with connection.cursor() as cursor:
+        await cursor.executemany(INSERT, rows, returning=True)  # pipelined
+        for request in ordered:
+            if cursor.rowcount == 1:
+                made[request.digest] = _held(request, now)
+            if not cursor.nextset():
+                break
+    await announce(connection, [("approval.requested", held) for held in made.values()])
+    return made
+
+
+def _held(request: Ask, now: datetime) -> Held:
+    return Held(
+        request.id,
+        request.organization_id,
+        request.mode,
+        request.agent_id,
+        request.agent_slug,
+        request.action,
+        request.callee,
+        request.environment,
+        request.context,
+        request.permission,
+        request.digest,
+        states.PENDING,
+        now,
+        now + request.lifetime,
+        None,
+        "",
+        "",
+        None,
+        None,
+        None,
+    )
+
+
+async def announce(connection: Connection, what: list[tuple[str, Held]]) -> None:
+    """Owes people the news, in this transaction."""
+    if not what:
+        return
+    async with connection.cursor() as cursor:
+        await cursor.executemany(
+            ANNOUNCE,
+            [(new_id(), held.organization_id, held.mode, event, held.approval_id) for event, held in what],
+        )
+
+
+async def lock(connection: Connection, approval_id: uuid.UUID) -> Held | None:
+    """The row, locked until the transaction ends."""
+    async with connection.cursor(row_factory=class_row(Held)) as cursor:
+        await cursor.execute(
+            f"SELECT {HELD} FROM approvals_approval WHERE id = %s FOR UPDATE",  # noqa: S608
+            [approval_id],
+        )
+        return await cursor.fetchone()
+
+
+async def claim(connection: Connection, approval_id: uuid.UUID, now: datetime, key: str) -> Held | None:
+    """Takes an approval, once; None where it cannot be taken (any more)."""
+    return (await _claim(connection, [approval_id], now, key)).get(approval_id)
+
+
+async def expire(connection: Connection, approval_id: uuid.UUID, now: datetime) -> Held | None:
+    """Ends one whose deadline has passed."""
+    return await _end(connection, approval_id, states.EXPIRED, now, "Nobody decided in time", "expires_at <= %s", [now])
+
+
+async def cancel(connection: Connection, approval_id: uuid.UUID, now: datetime) -> Held | None:
+    """Ends one that the agent gave up; None where it was not pending (any more)."""
+    return await _end(connection, approval_id, states.CANCELLED, now, "The agent gave up", "expires_at > %s", [now])
+
+
+async def _end(
+    connection: Connection,
+    approval_id: uuid.UUID,
+    state: str,
+    now: datetime,
+    reason: str,
+    condition: str,
+    values: list[Any],
+) -> Held | None:
+    async with connection.cursor(row_factory=class_row(Held)) as cursor:
+        await cursor.execute(
+            "UPDATE approvals_approval SET state = %s, decided_at = %s, reason = %s"  # noqa: S608
+            f" WHERE id = %s AND state = 'pending' AND {condition} RETURNING {HELD}",
+            [state, now, reason, approval_id, *values],
+        )
+        ended = await cursor.fetchone()
+    if ended:
+        await announce(connection, [(f"approval.{state}", ended)])
+        await connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(approval_id)])
+    return ended
+
+
+async def log_outcome(connection: Connection, approval_id: uuid.UUID, outcome: str, now: datetime) -> None:
+    """Keeps what the agent says came of an approval it had claimed; the first word stands."""
+    await connection.execute(
+        "UPDATE approvals_approval SET outcome = %s, outcome_at = %s"
+        " WHERE id = %s AND claimed_at IS NOT NULL AND outcome = ''",
+        [outcome, now, approval_id],
+    )

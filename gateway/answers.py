@@ -1,0 +1,41 @@
+"""Answers, as bytes: one shape for errors, and the request id on all of them."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from gateway.bodies import ErrorAnswer
+
+encode = msgspec.json.Encoder().encode
+
+
+class Answer(NamedTuple):
+    """A status, a JSON body, and further headers."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+def ok(body: Any) -> Answer:
+    return Answer(200, encode(body))
+
+
+def error(status: int, detail: str, code: str | None = None, *headers: tuple[bytes, bytes]) -> Answer:
+    """An error as all of /sdk says it: {"detail": …} and, where programs tell cases apart, "code"."""
+    body = ErrorAnswer(detail, code) if code else ErrorAnswer(detail)
+    return Answer(status, encode(body), headers)
+
+
+UNAUTHORIZED = error(401, "Invalid API key", None, (b"www-authenticate", b"Bearer"))
+NO_AGENT = error(404, "Agent not found")
+NOT_FOUND = error(404, "Not found")
+NO_APPROVAL = error(404, "Approval not found")
+FOREIGN_AGENT = error(403, "This API key belongs to another agent")
+NO_SCOPE = error(403, "This API key does not have the scope that this needs")
+TOO_LARGE = error(413, "The body is too large")
+UNAVAILABLE = error(503, "The decision could not be recorded; do not act, and try again", None, (b"retry-after", b"1"))
+TOO_MANY_WAITING = error(503, "Too many requests are waiting; try again", None, (b"retry-after", b"5"))
+FAILED = error(500, "Something went wrong; do not act")
+KEY_REUSED = error(422, "This idempotency key was used with another body", "idempotency_conflict")
+KEY_NEEDED = error(422, "Idempotency-Key: this header is required", "idempotency_key_required")

@@ -1,0 +1,186 @@
+"""The ASGI application that agents speak to: /sdk. It knows nothing of Django's request cycle."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import connections
+
+from accounts.secrets import hash_secret, is_well_formed
+from agents.load import KeyFacts
+from agents.models.key import PREFIXES
+from gateway import answers, routes
+from gateway.answers import Answer
+from gateway.lanes import Lanes
+from gateway.limits import Limits
+from gateway.parse import Malformed
+from gateway.policies import Policies
+from gateway.touch import Touch
+from gateway.waiting import Reader, Waiters
+from gateway.writer import Unavailable
+
+log = structlog.get_logger(__name__)
+Scope = Any
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[Any], Awaitable[None]]
+JSON = (b"content-type", b"application/json")
+FORMS = tuple(PREFIXES.values())
+
+
+def conninfo() -> dict[str, Any]:
+    """Django's database, as psycopg wants it; the pool stays Django's own."""
+    parameters: dict[str, Any] = connections["default"].get_connection_params()
+    return {
+        name: value
+        for name, value in parameters.items()
+        if name not in ("pool", "cursor_factory", "context", "prepare_threshold")
+    }
+
+
+class Request:
+    """One request of an agent, its headers read and its key known."""
+
+    __slots__ = ("body", "gateway", "headers", "id", "key", "key_hash", "query")
+
+    def __init__(self, gateway: "Gateway", scope: Scope) -> None:
+        self.gateway = gateway
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.query: bytes = scope.get("query_string", b"")
+        self.id = self._request_id()
+        self.key: KeyFacts
+        self.key_hash = b""
+        self.body = b""
+
+    def _request_id(self) -> bytes:
+        given = self.headers.get(b"x-request-id", b"")
+        if 8 <= len(given) <= 64 and given.replace(b"-", b"").replace(b"_", b"").replace(b".", b"").isalnum():
+            return given
+        return secrets.token_hex(12).encode()
+
+    def credential(self) -> str:
+        """The key, from X-API-Key or Authorization: Bearer; empty when there is none, or none of our form."""
+        raw = self.headers.get(b"x-api-key")
+        if raw is None:
+            scheme, _, raw = self.headers.get(b"authorization", b"").partition(b" ")
+            if scheme.lower() != b"bearer":
+                return ""
+        text = raw.strip().decode("latin-1")
+        return text if is_well_formed(text, *FORMS) else ""
+
+
+class Gateway:
+    """One per process: made at the start of the server, stopped at its end."""
+
+    def __init__(self) -> None:
+        parameters = conninfo()
+        self.policies = Policies()
+        self.lanes = Lanes(parameters, self.policies)
+        self.limits = Limits(settings.REDIS_URL, parameters)
+        self.waiters = Waiters(parameters)
+        self.reader = Reader(parameters)
+        self.touch = Touch()
+
+    def start(self) -> None:
+        """Begins; connects when there is something to do."""
+        self.lanes.quick.start()
+        self.lanes.careful.start()
+        self.limits.start()
+        self.waiters.start()
+        self.reader.start()
+        self.touch.start()
+
+    async def stop(self) -> None:
+        """Refuses what waits and lets go of everything."""
+        await asyncio.gather(
+            self.lanes.quick.stop(),
+            self.lanes.careful.stop(),
+            self.limits.stop(),
+            self.waiters.stop(),
+            self.reader.stop(),
+            self.touch.stop(),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one HTTP request. Whatever goes wrong, the answer is an error and never an allow (I9)."""
+        request = Request(self, scope)
+        try:
+            answer = await self._answer(request, scope, receive, send)
+        except Malformed as error:
+            answer = answers.error(422, str(error))
+        except Unavailable:
+            answer = answers.UNAVAILABLE
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            log.error("gateway.failed", path=scope["path"], request_id=request.id.decode(), exc_info=error)
+            answer = answers.FAILED
+        if answer is not None:
+            await respond(send, answer, request.id)
+
+    async def _answer(self, request: Request, scope: Scope, receive: Receive, send: Send) -> Answer | None:
+        found = routes.find(scope["method"], scope["path"])
+        if isinstance(found, Answer):
+            return found
+        secret = request.credential()
+        if not secret:
+            return answers.UNAUTHORIZED
+        request.key_hash = hash_secret(secret)
+        key = self.policies.cached_key(request.key_hash) or await self.policies.key(request.key_hash)
+        if key is None or key.revoked:
+            return answers.UNAUTHORIZED
+        request.key = key
+        self.touch.used(key.id)
+        quota = await self.limits.take(key.id, key.rate_limit or settings.GATEWAY_RATE_LIMIT)
+        if quota.remaining < 0:
+            detail = f"More than {quota.limit} requests in a minute"
+            return answers.error(429, detail, None, *quota.headers, (b"retry-after", b"%d" % quota.reset))
+        handler, argument = found
+        try:
+            if scope["method"] == "POST":
+                body = await read_body(scope, receive)
+                if body is None:
+                    return _with(answers.TOO_LARGE, quota.headers)
+                request.body = body
+            if handler.stream is not None:
+                return await handler.stream(request, argument, receive, send, quota.headers)
+            return _with(await handler.run(request, argument), quota.headers)
+        except Malformed as error:
+            return _with(answers.error(422, str(error)), quota.headers)
+        except Unavailable:
+            return _with(answers.UNAVAILABLE, quota.headers)
+
+
+def _with(answer: Answer, headers: tuple[tuple[bytes, bytes], ...]) -> Answer:
+    return Answer(answer.status, answer.body, answer.headers + headers)
+
+
+async def read_body(scope: Scope, receive: Receive) -> bytes | None:
+    """The body, or None when it is over GATEWAY_BODY_LIMIT bytes."""
+    limit: int = settings.GATEWAY_BODY_LIMIT
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body"):
+        if len(body) > limit:
+            return None
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise asyncio.CancelledError
+        body += message.get("body", b"")
+    return body if len(body) <= limit else None
+
+
+async def respond(send: Send, answer: Answer, request_id: bytes) -> None:
+    """Sends a whole answer."""
+    headers = [
+        JSON,
+        (b"content-length", b"%d" % len(answer.body)),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-request-id", request_id),
+        *answer.headers,
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

@@ -1,0 +1,109 @@
+"""What agents send and get, field by field. /api/openapi.json is made from these."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f\ud800-\udfff]*$")]
+Text = Annotated[str, Meta(max_length=20_000, pattern=r"^[^\x00]*$")]
+Key = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]*$")]
+
+# `allowed` and `error` are what the clients 0.1.x log by themselves.
+LogStatus = Literal[
+    "success", "failed", "denied", "blocked", "pending", "pending_approval", "allowed", "error", "cancelled"
+]
+
+
+class CheckBody(Struct):
+    """May this agent do this now?"""
+
+    agent_id: Name
+    action: Name
+    context: dict[str, Any] | None = None
+    reasoning: Text | None = None
+    idempotency_key: Key | None = None
+    expires_in: Annotated[int, Meta(ge=1, le=2_592_000)] | None = None
+
+
+class LogBody(Struct):
+    """What came of it."""
+
+    agent_id: Name
+    action: Name
+    status: LogStatus
+    context: dict[str, Any] | None = None
+    approval_id: Name | None = None
+    decision_id: Name | None = None
+    ip_address: Annotated[str, Meta(max_length=64, pattern=r"^[0-9A-Fa-f:.%a-z]*$")] | None = None
+
+
+class AuditProof(Struct):
+    """Where the record holds this decision."""
+
+    event_id: str
+    leaf_hash: str
+
+
+class CheckAnswer(Struct, omit_defaults=True):
+    """Act only on a 200 whose `allowed` is true."""
+
+    allowed: bool
+    requires_approval: bool
+    reason: str
+    status: Literal["allowed", "denied", "pending"]
+    decision_id: str
+    policy_version: str
+    audit: AuditProof
+    permission: str | UnsetType = UNSET
+    approval_id: str | UnsetType = UNSET
+    approval_url: str | UnsetType = UNSET
+    expires_at: str | UnsetType = UNSET
+    effective_context: msgspec.Raw | UnsetType = UNSET
+    cacheable: bool = False
+
+
+class LogAnswer(Struct):
+    id: str
+    agent_id: str
+    organization_id: str
+    action: str
+    status: str
+    context: dict[str, Any] | None
+    created_at: str
+
+
+class DecisionAnswer(Struct, omit_defaults=True):
+    status: Literal["approved", "denied", "expired", "cancelled"]
+    decided_at: str
+    reason: str | UnsetType = UNSET
+    decided_by: str | UnsetType = UNSET
+    expires_at: str | UnsetType = UNSET
+
+
+class ClaimAnswer(Struct):
+    claimed_at: str
+    deadline_at: str
+    digest: str
+
+
+class ApprovalAnswer(Struct, omit_defaults=True):
+    """One approval, as the agent that asked may see it."""
+
+    id: str
+    agent_id: str
+    action: str
+    status: Literal["pending", "approved", "denied", "expired", "cancelled"]
+    created_at: str
+    expires_at: str
+    digest: str
+    approval_url: str
+    context: msgspec.Raw
+    effective_context: msgspec.Raw | UnsetType = UNSET
+    decision: DecisionAnswer | UnsetType = UNSET
+    claim: ClaimAnswer | UnsetType | None = UNSET
+
+
+class ErrorAnswer(Struct, omit_defaults=True):
+    detail: str
+    code: str | UnsetType = UNSET

@@ -1,0 +1,227 @@
+"""A check, from the policy's decision to the answer and its event."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from msgspec import UNSET
+
+from agents import policy
+from agents.load import AgentFacts, KeyFacts, Loaded
+from approvals import intake, states
+from approvals.digest import digest
+from audit.ids import show_id
+from audit.leaf import Entry, timestamp
+from gateway.answers import Answer, ok
+from gateway.bodies import AuditProof, CheckAnswer
+from gateway.jobs import Check, actor
+from gateway.writer import Batch
+
+ASKED = "This action requires human approval"
+
+
+@dataclass(slots=True)
+class Judged:
+    """A check and what the policy says of it."""
+
+    job: Check
+    key: KeyFacts
+    loaded: Loaded
+    agent: AgentFacts
+    decision: policy.Decision
+
+
+def judge(job: Check, key: KeyFacts, loaded: Loaded, batch: Batch) -> Judged:
+    """Asks the policy, at the time of the batch."""
+    body = job.body
+    decision = policy.decide(
+        loaded.policy,
+        policy.Request(body.agent_id, body.action, job.context, key.environment or None),
+        batch.now,
+    )
+    return Judged(job, key, loaded, loaded.agents[body.agent_id], decision)
+
+
+def _entry(judged: Judged, kind: str, result: str, reason: str, target: str = "", **data: Any) -> Entry:
+    decision = judged.decision
+    permission = decision.permission
+    return Entry(
+        kind=kind,
+        organization_id=judged.key.organization_id,
+        mode=judged.key.mode,
+        actor=actor(judged.key, judged.agent.slug),
+        agent=judged.agent.slug,
+        action=judged.job.body.action,
+        target=target,
+        result=result,
+        data={
+            "reason": reason,
+            "code": decision.code,
+            "permission": permission.action if permission else None,
+            "policy_version": judged.loaded.policy.version,
+            "environment": judged.key.environment,
+            "trace": [[looked.permission, looked.verdict] for looked in decision.trace],
+            **data,
+        },
+    )
+
+
+def settle(judged: Judged, batch: Batch) -> Answer:
+    """The answer to a plain allow or deny. Anything but an allow is a deny."""
+    decision = judged.decision
+    allowed = decision.outcome == "allow"
+    entry = _entry(
+        judged,
+        "agent:check:allow" if allowed else "agent:check:deny",
+        "allow" if allowed else "deny",
+        decision.reason,
+        context=judged.job.context,
+    )
+    return _answer(
+        judged,
+        batch,
+        entry,
+        allowed=allowed,
+        status="allowed" if allowed else "denied",
+        reason=decision.reason,
+        cacheable=not decision.conditional,
+    )
+
+
+def ask(judged: Judged) -> intake.Ask:
+    """What the approvals room needs to know of a check that needs a person."""
+    decision, loaded, key, body = judged.decision, judged.loaded, judged.key, judged.job.body
+    permission = decision.permission
+    if permission is None:
+        raise RuntimeError("an ask without its permission")
+    kept = loaded.permissions[permission.id]
+    seconds = int(kept.rule["minutes"]) * 60
+    chain = [*judged.agent.chain, *([key.created_by] if key.created_by else [])]
+    return intake.Ask(
+        digest=digest(
+            organization_id=key.organization_id,
+            mode=key.mode,
+            agent_id=judged.agent.id,
+            action=body.action,
+            callee=None,
+            context=judged.job.context,
+            permission_id=permission.id,
+        ),
+        organization_id=key.organization_id,
+        mode=key.mode,
+        agent_id=judged.agent.id,
+        agent_slug=judged.agent.slug,
+        key_id=key.id,
+        requesters=sorted(set(chain)),
+        action=body.action,
+        callee="",
+        environment=key.environment,
+        amount=decision.amount,
+        currency=decision.currency or "",
+        risk=permission.risk,
+        context=judged.job.context_text,
+        reasoning=body.reasoning or "",
+        permission=kept.snapshot,
+        rule=kept.rule,
+        policy_version=loaded.policy.version,
+        lifetime=timedelta(seconds=min(seconds, body.expires_in or seconds)),
+        cooldown=timedelta(seconds=loaded.cooldown_seconds),
+    )
+
+
+def settle_ask(judged: Judged, reply: intake.Reply, batch: Batch) -> Answer:
+    """The answer to a check that needs a person: pending, the one allow of an approval, or what was decided."""
+    held = reply.held
+    match reply.kind:
+        case "new":
+            entry = _entry(
+                judged,
+                "agent:check:ask",
+                "ask",
+                ASKED,
+                held.approval_id,
+                digest=held.digest,
+                context=judged.job.context,
+                reasoning=judged.job.body.reasoning or "",
+            )
+            return _answer(judged, batch, entry, status="pending", reason=ASKED, held=held)
+        case "pending":
+            entry = _entry(judged, "agent:check:ask", "ask", ASKED, held.approval_id, digest=held.digest, repeated=True)
+            return _answer(judged, batch, entry, status="pending", reason=ASKED, held=held)
+        case "claimed":
+            reason = f"Approved by {held.decided_by_label}" + (f": {held.reason}" if held.reason else "")
+            entry = _entry(
+                judged,
+                "agent:approval:claim",
+                "allow",
+                reason,
+                held.approval_id,
+                digest=held.digest,
+                context=judged.job.context,
+            )
+            return _answer(judged, batch, entry, allowed=True, status="allowed", reason=reason, held=held)
+        case "refused":
+            reason = refusal(held, held.status(batch.now))
+            entry = _entry(judged, "agent:check:deny", "deny", reason, held.approval_id, digest=held.digest)
+            return _answer(judged, batch, entry, status="denied", reason=reason, held=held)
+
+
+def refusal(held: intake.Held, status: str) -> str:
+    """Why it was not approved, in words for the agent and its developer."""
+    if status == states.EXPIRED:
+        return "The approval expired: nobody decided in time"
+    return f"Denied by {held.decided_by_label}" + (f": {held.reason}" if held.reason else "")
+
+
+def _answer(
+    judged: Judged,
+    batch: Batch,
+    entry: Entry,
+    *,
+    status: str,
+    reason: str,
+    allowed: bool = False,
+    held: intake.Held | None = None,
+    cacheable: bool = False,
+) -> Answer:
+    row = batch.record(entry)
+    permission = judged.decision.permission
+    return ok(
+        CheckAnswer(
+            allowed=allowed,
+            requires_approval=status == "pending",
+            reason=reason,
+            status=status,  # type: ignore[arg-type]
+            decision_id=show_id("dec", row.id),
+            policy_version=judged.loaded.policy.version,
+            audit=AuditProof(show_id("evt", row.id), row.leaf.hex()),
+            permission=permission.action if permission else UNSET,
+            approval_id=held.approval_id if held else UNSET,
+            approval_url=approval_url(held) if held else UNSET,
+            expires_at=timestamp(held.expires_at) if held and status == "pending" else UNSET,
+            effective_context=msgspec.Raw(held.context.encode()) if held and allowed else UNSET,
+            cacheable=cacheable,
+        )
+    )
+
+
+def approval_url(held: intake.Held) -> str:
+    """Where people decide it."""
+    return f"{settings.SITE_URL}/approvals/{held.approval_id}"
+
+
+def unknown_agent(job: Check, key: KeyFacts, batch: Batch) -> None:
+    """Records that a key asked for an agent that is not there, or not its own."""
+    batch.record(
+        Entry(
+            kind="agent:check:refuse",
+            organization_id=key.organization_id,
+            mode=key.mode,
+            actor=actor(key, ""),
+            action=job.body.action,
+            result="deny",
+            data={"agent_id": job.body.agent_id, "code": "unknown_agent"},
+        )
+    )

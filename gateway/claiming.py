@@ -1,0 +1,140 @@
+"""Claims and cancellations: the agent takes an approval before it acts, once, or says that it gave up."""
+
+import json
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from agents import policy
+from agents.load import KeyFacts, Loaded
+from approvals import intake, states
+from approvals.digest import digest
+from approvals.intake import Held
+from audit.leaf import timestamp
+from gateway.answers import NO_APPROVAL, Answer, error, ok
+from gateway.bodies import ApprovalAnswer, ClaimAnswer, DecisionAnswer
+from gateway.checking import approval_url
+from gateway.jobs import Cancel, Claim, actor
+from gateway.writer import Batch
+
+ALREADY_CLAIMED = error(409, "This approval was claimed already", "already_claimed")
+NOT_APPROVED = error(409, "This approval is not approved", "not_approved")
+EXPIRED = error(409, "This approval expired", "approval_expired")
+
+
+def may_see(key: KeyFacts, held: Held) -> bool:
+    """A key sees the approvals of its organization, mode, environment and agent: no others, ever (I10)."""
+    return (
+        held.organization_id == key.organization_id
+        and held.mode == key.mode
+        and held.environment == key.environment
+        and key.agent_id in (None, held.agent_id)
+    )
+
+
+async def claim(job: Claim, key: KeyFacts, loaded: Loaded, batch: Batch) -> Answer:
+    """Takes the approval if it is approved, in time, whole, and still permitted (I5)."""
+    held = await intake.lock(batch.connection, job.approval_id)
+    if held is None or not may_see(key, held):
+        return NO_APPROVAL
+    if held.claimed_at is not None:
+        return ALREADY_CLAIMED
+    status = held.status(batch.now)
+    if status != states.APPROVED:
+        return EXPIRED if status == states.EXPIRED else NOT_APPROVED
+    if held.lapsed_at is not None or held.claim_until is None or held.claim_until <= batch.now:
+        return EXPIRED
+    if refused := _changed(held, loaded, batch):
+        batch.record(
+            intake.entry(
+                held, "agent:approval:refuse", actor(key, held.agent_slug), result="deny", data={"reason": refused}
+            )
+        )
+        return error(409, refused, "policy_changed")
+    claimed = await intake.claim(batch.connection, held.id, batch.now, job.idempotency_key or "")
+    if claimed is None:
+        return ALREADY_CLAIMED
+    batch.record(
+        intake.entry(
+            claimed,
+            "agent:approval:claim",
+            actor(key, claimed.agent_slug),
+            result="allow",
+            data={"digest": claimed.digest, "policy_version": loaded.policy.version},
+        )
+    )
+    return ok(show(claimed, batch.now))
+
+
+def _changed(held: Held, loaded: Loaded, batch: Batch) -> str:
+    """Why the policy of now no longer carries this approval; empty where it does."""
+    context: dict[str, Any] = json.loads(held.context)
+    permission_id = json.loads(held.permission)["id"]
+    whole = digest(
+        organization_id=held.organization_id,
+        mode=held.mode,
+        agent_id=held.agent_id,
+        action=held.action,
+        callee=held.callee,
+        context=context,
+        permission_id=permission_id,
+    )
+    if whole != held.digest:
+        return "What was approved is not what is stored"
+    request = policy.Request(str(held.agent_id), held.action, context, held.environment or None, held.callee or None)
+    decision = policy.decide(loaded.policy, request, batch.now)
+    if decision.outcome == "deny":
+        return f"The policy changed: {decision.reason}"
+    if decision.outcome == "ask" and (decision.permission is None or decision.permission.id != permission_id):
+        return "The policy changed: another permission asks for this now"
+    return ""
+
+
+async def cancel(job: Cancel, key: KeyFacts, batch: Batch) -> Answer:
+    """Ends a pending approval; again: the same answer."""
+    held = await intake.lock(batch.connection, job.approval_id)
+    if held is None or not may_see(key, held):
+        return NO_APPROVAL
+    ended = await intake.cancel(batch.connection, held.id, batch.now)
+    if ended:
+        batch.record(
+            intake.entry(ended, "agent:approval:cancel", actor(key, ended.agent_slug), result=states.CANCELLED)
+        )
+        return ok(show(ended, batch.now))
+    status = held.status(batch.now)
+    if status == states.CANCELLED:
+        return ok(show(held, batch.now))
+    return error(409, f"This approval is {status} already", "already_decided")
+
+
+def show(held: Held, now: Any) -> ApprovalAnswer:
+    """An approval as its agent may see it."""
+    status = held.status(now)
+    approved = status == states.APPROVED
+    ended = held.decided_at or held.expires_at
+    context = msgspec.Raw(held.context.encode())
+    return ApprovalAnswer(
+        id=held.approval_id,
+        agent_id=held.agent_slug,
+        action=held.action,
+        status=status,  # type: ignore[arg-type]
+        created_at=timestamp(held.created_at),
+        expires_at=timestamp(held.expires_at),
+        digest=held.digest,
+        approval_url=approval_url(held),
+        context=context,
+        effective_context=context if approved else UNSET,
+        decision=UNSET
+        if status == states.PENDING
+        else DecisionAnswer(
+            status=status,  # type: ignore[arg-type]
+            decided_at=timestamp(ended),
+            reason=held.reason or UNSET,
+            decided_by=held.decided_by_label or UNSET,
+            expires_at=timestamp(held.claim_until) if held.claim_until else UNSET,
+        ),
+        claim=ClaimAnswer(timestamp(held.claimed_at), timestamp(held.claim_until), held.digest)
+        if held.claimed_at and held.claim_until
+        else None,
+    )

@@ -1,0 +1,126 @@
+"""The two lanes: `quick` appends to the record; `careful` locks approvals and idempotency keys."""
+
+from functools import partial
+from typing import Any
+
+from agents.load import KeyFacts, Loaded
+from approvals import intake
+from gateway import checking, claiming, telling
+from gateway.answers import NO_SCOPE, UNAUTHORIZED, Answer
+from gateway.idempotency import Keys, Scoped
+from gateway.jobs import Asked, Cancel, Check, Claim, Log, named_agent
+from gateway.policies import Policies
+from gateway.writer import Batch, Lane
+
+
+class Lanes:
+    """Where jobs go, and what is done with them in their transaction."""
+
+    def __init__(self, conninfo: dict[str, Any], policies: Policies) -> None:
+        self._policies = policies
+        self.quick: Lane[Asked] = Lane("quick", conninfo, self._quick)
+        self.careful: Lane[Asked] = Lane("careful", conninfo, self._careful)
+
+    async def run(self, job: Asked) -> Answer:
+        """The answer to `job`, once what it says is durable. Raises writer.Unavailable."""
+        plain = job.idempotency_key is None and (
+            isinstance(job, Check)
+            or (isinstance(job, Log) and job.body.approval_id is None and job.body.decision_id is None)
+        )
+        (self.quick if plain else self.careful).submit(job)
+        return await job.future
+
+    async def _admit(self, job: Asked, batch: Batch) -> tuple[KeyFacts, Loaded] | None:
+        """The key and the policy of now; None, with the job answered, where the key no longer opens this."""
+        policies = self._policies
+        key = policies.cached_key(job.key_hash) or await policies.key(job.key_hash)
+        if key is None or not key.is_valid(batch.now):
+            job.answer = UNAUTHORIZED
+            return None
+        loaded = policies.known(key.organization_id) or await policies.of(key.organization_id)
+        if loaded is None:
+            job.answer = UNAUTHORIZED
+            return None
+        if "sdk" not in key.scopes:
+            job.answer = NO_SCOPE
+            return None
+        if isinstance(job, Check | Log) and (refused := named_agent(key, loaded, job.body.agent_id)):
+            if isinstance(job, Check):
+                checking.unknown_agent(job, key, batch)
+            job.answer = refused
+            return None
+        return key, loaded
+
+    async def _quick(self, batch: Batch, jobs: list[Asked]) -> None:
+        self._policies.move_to(batch.epoch)
+        for job in jobs:
+            admitted = await self._admit(job, batch)
+            if admitted is None:
+                continue
+            if isinstance(job, Check):
+                judged = checking.judge(job, *admitted, batch)
+                if judged.decision.outcome == "ask":
+                    batch.after.append(partial(self.careful.submit, job))
+                else:
+                    job.answer = checking.settle(judged, batch)
+            elif isinstance(job, Log):
+                job.answer = telling.tell(job, *admitted, batch)
+
+    async def _careful(self, batch: Batch, jobs: list[Asked]) -> None:
+        self._policies.move_to(batch.epoch)
+        admitted: dict[Asked, tuple[KeyFacts, Loaded]] = {}
+        keyed: dict[Scoped, list[Asked]] = {}
+        todo: list[Asked] = []
+        for job in jobs:
+            found = await self._admit(job, batch)
+            if found is None:
+                continue
+            admitted[job] = found
+            if job.idempotency_key is None:
+                todo.append(job)
+            else:
+                key = found[0]
+                scope = f"{job.endpoint}:{key.organization_id}:{key.mode}:{job.about()[:64]}"
+                keyed.setdefault((scope, job.idempotency_key), []).append(job)
+        keys = Keys(batch)
+        todo += await keys.open(keyed)
+        asks: list[checking.Judged] = []
+        # Locks are taken in one order, so that two processes never wait for each other in a circle.
+        for job in sorted(todo, key=_order):
+            key, loaded = admitted[job]
+            if isinstance(job, Check):
+                judged = checking.judge(job, key, loaded, batch)
+                if judged.decision.outcome == "ask":
+                    asks.append(judged)
+                else:
+                    job.answer = checking.settle(judged, batch)
+            elif isinstance(job, Log):
+                job.answer = (
+                    await telling.tell_outcome(job, key, loaded, batch)
+                    if _refers(job)
+                    else telling.tell(job, key, loaded, batch)
+                )
+            elif isinstance(job, Claim):
+                job.answer = await claiming.claim(job, key, loaded, batch)
+            elif isinstance(job, Cancel):
+                job.answer = await claiming.cancel(job, key, batch)
+        await self._ask(batch, asks)
+        await keys.close()
+
+    async def _ask(self, batch: Batch, asks: list[checking.Judged]) -> None:
+        if not asks:
+            return
+        ended: list[Any] = []
+        replies = await intake.ask(batch.connection, [checking.ask(judged) for judged in asks], batch.now, ended)
+        for entry in ended:
+            batch.record(entry)
+        for judged, reply in zip(asks, replies, strict=True):
+            judged.job.answer = checking.settle_ask(judged, reply, batch)
+
+
+def _refers(job: Log) -> bool:
+    return job.body.approval_id is not None or job.body.decision_id is not None
+
+
+def _order(job: Asked) -> bytes:
+    return job.approval_id.bytes if isinstance(job, Claim | Cancel) else b""

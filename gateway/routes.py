@@ -1,0 +1,198 @@
+"""Which path is whose, and what each does with a request that has a key."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qs
+
+from django.conf import settings
+
+from approvals import states
+from approvals.intake import Held
+from audit.ids import read_id
+from gateway import answers
+from gateway.answers import Answer, encode, ok
+from gateway.bodies import CheckBody, LogBody
+from gateway.claiming import may_see, show
+from gateway.jobs import Cancel, Check, Claim, Log
+from gateway.parse import Malformed, read
+
+if TYPE_CHECKING:
+    from gateway.app import Receive, Request, Send
+
+Headers = tuple[tuple[bytes, bytes], ...]
+MAX_WAIT = 30.0  # seconds
+PING = 15.0  # seconds
+STREAM = 3_600.0  # seconds; then the client connects again
+
+
+class Handler(NamedTuple):
+    run: Callable[["Request", uuid.UUID | None], Awaitable[Answer]]
+    stream: Callable[["Request", uuid.UUID | None, "Receive", "Send", Headers], Awaitable[Answer | None]] | None = None
+
+
+def idempotency_key(request: "Request") -> str | None:
+    """The header, where there is one. Raises Malformed."""
+    raw = request.headers.get(b"idempotency-key")
+    if raw is None:
+        return None
+    if not 1 <= len(raw) <= 200 or not all(0x21 <= byte <= 0x7E for byte in raw):
+        raise Malformed("Idempotency-Key: 1 to 200 visible ASCII characters")
+    return raw.decode("ascii")
+
+
+async def check(request: "Request", _: uuid.UUID | None) -> Answer:
+    """POST /sdk/check"""
+    body = read(request.body, CheckBody)
+    header = idempotency_key(request)
+    if header and body.idempotency_key and header != body.idempotency_key:
+        raise Malformed("idempotency_key: differs from the header Idempotency-Key")
+    return await request.gateway.lanes.run(Check(request.key_hash, body, header or body.idempotency_key))
+
+
+async def log(request: "Request", _: uuid.UUID | None) -> Answer:
+    """POST /sdk/log"""
+    body = read(request.body, LogBody)
+    return await request.gateway.lanes.run(Log(request.key_hash, body, idempotency_key(request)))
+
+
+async def claim(request: "Request", approval_id: uuid.UUID | None) -> Answer:
+    """POST /sdk/approvals/{id}/claim"""
+    key = idempotency_key(request)
+    if key is None:
+        return answers.KEY_NEEDED
+    if approval_id is None:
+        return answers.NO_APPROVAL
+    return await request.gateway.lanes.run(Claim(request.key_hash, approval_id, key))
+
+
+async def cancel(request: "Request", approval_id: uuid.UUID | None) -> Answer:
+    """POST /sdk/approvals/{id}/cancel"""
+    if approval_id is None:
+        return answers.NO_APPROVAL
+    return await request.gateway.lanes.run(Cancel(request.key_hash, approval_id))
+
+
+def wait_seconds(query: bytes) -> float:
+    """`wait=30s` in seconds, at most MAX_WAIT. Raises Malformed."""
+    values = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("wait")
+    if not values:
+        return 0.0
+    text = values[-1].removesuffix("s")
+    if not text.isascii() or not text.isdigit() or len(text) > 6:
+        raise Malformed("wait: a number of seconds such as 30s")
+    return min(float(text), MAX_WAIT)
+
+
+async def approval(request: "Request", approval_id: uuid.UUID | None) -> Answer:
+    """GET /sdk/approvals/{id}?wait=30s"""
+    seconds = wait_seconds(request.query)
+    if approval_id is None:
+        return answers.NO_APPROVAL
+    gateway = request.gateway
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    if seconds and gateway.waiters.count >= settings.GATEWAY_MAX_WAITERS:
+        return answers.TOO_MANY_WAITING
+    with gateway.waiters.watch(approval_id) as woken:
+        while True:
+            held, now = await gateway.reader.read(approval_id)
+            if held is None or not may_see(request.key, held):
+                return answers.NO_APPROVAL
+            left = until - loop.time()
+            if held.status(now) != states.PENDING or left <= 0:
+                return ok(show(held, now))
+            woken.clear()
+            left = min(left, (held.expires_at - now).total_seconds() + 0.01)
+            try:
+                await asyncio.wait_for(woken.wait(), left)
+            except TimeoutError:
+                continue
+
+
+async def events(
+    request: "Request", approval_id: uuid.UUID | None, receive: "Receive", send: "Send", headers: Headers
+) -> Answer | None:
+    """GET /sdk/approvals/{id}/events: each state as a server-sent event, until there is nothing more to come."""
+    if approval_id is None:
+        return answers.NO_APPROVAL
+    gateway = request.gateway
+    if gateway.waiters.count >= settings.GATEWAY_MAX_WAITERS:
+        return answers.TOO_MANY_WAITING
+    with gateway.waiters.watch(approval_id) as woken:
+        held, now = await gateway.reader.read(approval_id)
+        if held is None or not may_see(request.key, held):
+            return answers.NO_APPROVAL
+        start = [
+            (b"content-type", b"text/event-stream"),
+            (b"cache-control", b"no-store"),
+            (b"x-accel-buffering", b"no"),
+            (b"x-request-id", request.id),
+            *headers,
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": start})
+        gone = asyncio.create_task(_disconnected(receive))
+        try:
+            await _stream(request, held, now, woken, gone, send)
+        finally:
+            gone.cancel()
+        return None
+
+
+async def _disconnected(receive: "Receive") -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _stream(
+    request: "Request", held: Held, now: Any, woken: asyncio.Event, gone: "asyncio.Task[None]", send: "Send"
+) -> None:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + STREAM
+    said = ""
+    while True:
+        status = held.status(now)
+        state = f"{status}:{held.claimed_at}"
+        if state != said:
+            data = encode(show(held, now)).decode()
+            await _send_part(send, f"event: {status}\nid: {held.approval_id}\ndata: {data}\n\n")
+            said = state
+        if status != states.PENDING or loop.time() >= until or gone.done():
+            await send({"type": "http.response.body", "body": b""})
+            return
+        woken.clear()
+        waiting = asyncio.create_task(woken.wait())
+        left = min(PING, (held.expires_at - now).total_seconds() + 0.01)
+        done, _ = await asyncio.wait({waiting, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if not done:
+            await _send_part(send, ": still waiting\n\n")
+        found, now = await request.gateway.reader.read(held.id)
+        held = found or held
+
+
+async def _send_part(send: "Send", text: str) -> None:
+    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+
+
+CHECK, LOG, APPROVAL = Handler(check), Handler(log), Handler(approval)
+CLAIM, CANCEL, EVENTS = Handler(claim), Handler(cancel), Handler(approval, events)
+FIXED = {"/sdk/check": ("POST", CHECK), "/sdk/log": ("POST", LOG)}
+OF_APPROVAL = {"": ("GET", APPROVAL), "events": ("GET", EVENTS), "claim": ("POST", CLAIM), "cancel": ("POST", CANCEL)}
+
+
+def find(method: str, path: str) -> tuple[Handler, uuid.UUID | None] | Answer:
+    """Who answers this path, with the approval it names (None where the id is malformed)."""
+    named: uuid.UUID | None = None
+    found = FIXED.get(path)
+    if found is None and path.startswith("/sdk/approvals/"):
+        text, _, verb = path.removeprefix("/sdk/approvals/").partition("/")
+        found = OF_APPROVAL.get(verb)
+        named = read_id("apr", text)
+    if found is None:
+        return answers.NOT_FOUND
+    allowed, handler = found
+    if method != allowed:
+        return answers.error(405, f"Use {allowed}", None, (b"allow", allowed.encode()))
+    return handler, named

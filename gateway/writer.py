@@ -1,0 +1,201 @@
+"""The group-commit writer: what arrives while one transaction commits goes together into the next.
+
+A lane is one connection and one queue. Two lanes: `quick` for what only appends to the record, `careful` for what
+locks approvals and idempotency keys, so that a lock somebody holds never delays a plain allow.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg import AsyncConnection
+
+from audit.leaf import COLUMNS, Entry, Row, row
+
+log = structlog.get_logger(__name__)
+BATCH = 256  # jobs in one transaction
+COPY = f"COPY audit_event ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
+TYPES = [
+    "uuid",
+    "timestamptz",
+    "uuid",
+    "varchar",
+    "varchar",
+    "varchar",
+    "varchar",
+    "varchar",
+    "varchar",
+    "varchar",
+    "varchar",
+    "varchar",
+    "text",
+    "bytea",
+]
+SESSION = {
+    "application_name": "warden-gateway",
+    "options": "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000"
+    " -c timezone=UTC",
+}
+LOST_THE_RACE = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.QueryCanceled,
+)
+BEGIN = "BEGIN; SELECT clock_timestamp(), value FROM agents_epoch"
+
+
+class Unavailable(Exception):
+    """The decision could not be made durable: 503, and never an allow."""
+
+
+class Batch:
+    """One open transaction: its connection, its time (the database's clock), its epoch, what it will record."""
+
+    def __init__(self, connection: AsyncConnection[Any], now: datetime, epoch: int) -> None:
+        self.connection = connection
+        self.now = now
+        self.epoch = epoch
+        self.rows: list[Row] = []
+        self.after: list[Callable[[], None]] = []  # what may only happen once this is durable
+
+    def record(self, entry: Entry) -> Row:
+        """Adds an event; it is written just before the commit."""
+        made = row(entry, self.now)
+        self.rows.append(made)
+        return made
+
+
+class Job[A]:
+    """One request's work. `future` is answered after the commit, with what `answer` then holds."""
+
+    __slots__ = ("answer", "future")
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        self.answer: A | None = None
+
+
+type Work[J] = Callable[[Batch, list[J]], Awaitable[None]]
+
+
+class Lane[J: Job[Any]]:
+    """Collects jobs and runs `work` over them, one transaction a batch."""
+
+    def __init__(self, name: str, conninfo: dict[str, Any], work: Work[J]) -> None:
+        self.name = name
+        self._conninfo = conninfo | SESSION
+        self._work = work
+        self._queue: list[J] = []
+        self._wake = asyncio.Event()
+        self._connection: AsyncConnection[Any] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.batches = 0
+
+    def start(self) -> None:
+        """Begins to work; the first batch connects."""
+        self._task = asyncio.create_task(self._run(), name=f"lane-{self.name}")
+
+    async def stop(self) -> None:
+        """Finishes nothing: what waits is refused."""
+        if self._task:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self._refuse(self._queue)
+        self._queue = []
+        await self._disconnect()
+
+    def submit(self, job: J) -> None:
+        """Queues `job`; await `job.future` for its answer. Raises Unavailable through the future."""
+        self._queue.append(job)
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            jobs, self._queue = self._queue[:BATCH], self._queue[BATCH:]
+            if not self._queue:
+                self._wake.clear()
+            jobs = [job for job in jobs if not job.future.done()]
+            try:
+                if jobs:
+                    await self._commit(jobs)
+            except asyncio.CancelledError:
+                self._refuse(jobs)
+                raise
+
+    async def _commit(self, jobs: list[J]) -> None:
+        """Runs `jobs` in one transaction. What one of them breaks is run again one by one, so that only it suffers."""
+        try:
+            await self._transaction(jobs)
+        except LOST_THE_RACE as error:
+            # Rolled back for certain: nothing of it happened, and each may be tried alone.
+            await self._disconnect()
+            await self._split(jobs, error)
+        except (psycopg.OperationalError, psycopg.InterfaceError, OSError, Unavailable) as error:
+            # The connection, or a lock: nothing of this batch is known to be durable.
+            log.warning("gateway.batch_failed", lane=self.name, jobs=len(jobs), error=type(error).__name__)
+            await self._disconnect()
+            self._refuse(jobs)
+        except Exception as error:
+            await self._disconnect()
+            await self._split(jobs, error)
+        else:
+            self.batches += 1
+            for job in jobs:
+                # A job without an answer went on to another lane, and waits there.
+                if job.answer is not None and not job.future.done():
+                    job.future.set_result(job.answer)
+
+    async def _split(self, jobs: list[J], error: Exception) -> None:
+        if len(jobs) == 1:
+            log.error("gateway.job_failed", lane=self.name, exc_info=error)
+            self._refuse(jobs)
+            return
+        log.warning("gateway.batch_split", lane=self.name, jobs=len(jobs), error=type(error).__name__)
+        for job in jobs:
+            if not job.future.done():
+                await self._commit([job])
+
+    async def _transaction(self, jobs: list[J]) -> None:
+        connection = await self._connect()
+        for job in jobs:
+            job.answer = None
+        cursor = await connection.execute(BEGIN)
+        cursor.nextset()
+        found = await cursor.fetchone()
+        if found is None:
+            raise RuntimeError("agents_epoch is empty: the database is not migrated")
+        batch = Batch(connection, *found)
+        await self._work(batch, jobs)
+        if batch.rows:
+            async with connection.cursor().copy(COPY) as copy:
+                copy.set_types(TYPES)
+                for made in batch.rows:
+                    await copy.write_row(made)
+        ended = await connection.execute("COMMIT")
+        if ended.statusmessage != "COMMIT":  # PostgreSQL answers ROLLBACK to the COMMIT of a broken transaction
+            raise RuntimeError(f"the transaction ended as {ended.statusmessage}")
+        for then in batch.after:
+            then()
+
+    async def _connect(self) -> AsyncConnection[Any]:
+        if self._connection is None or self._connection.closed:
+            self._connection = await AsyncConnection.connect(**self._conninfo, autocommit=True, prepare_threshold=2)
+        return self._connection
+
+    async def _disconnect(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(psycopg.Error, OSError):
+                await self._connection.close()
+            self._connection = None
+
+    def _refuse(self, jobs: list[J]) -> None:
+        for job in jobs:
+            if not job.future.done():
+                job.future.set_exception(Unavailable())
