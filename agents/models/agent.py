@@ -1,11 +1,19 @@
 """An agent: who it is, whose it is, whether it may act at all."""
 
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Now
 
 from accounts.models import Organization, Team, User
 from accounts.models.organization import slug_form
 from audit.ids import new_id
+
+RESERVED = {"new"}  # addresses of pages
+spiffe_form = RegexValidator(
+    r"^spiffe://[a-z0-9._-]{1,255}(/[A-Za-z0-9._-]+)+$",
+    "Use the form spiffe://trust-domain/path, without port, query or fragment.",
+)
 
 
 class Agent(models.Model):
@@ -25,10 +33,10 @@ class Agent(models.Model):
     owner_team = models.ForeignKey(Team, models.SET_NULL, null=True, blank=True, related_name="owned_agents")
     notes = models.TextField(max_length=10_000, blank=True)
     documentation = models.TextField(max_length=50_000, blank=True, help_text="Markdown.")
-    spiffe_id = models.CharField(max_length=2_048, null=True, blank=True)
+    spiffe_id = models.CharField("SPIFFE ID", max_length=2_048, null=True, blank=True, validators=[spiffe_form])
     status = models.CharField(max_length=9, choices=Status, default=Status.ACTIVE)
     created_at = models.DateTimeField(db_default=Now())
-    created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    created_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
     last_audited_at = models.DateTimeField(null=True, blank=True)
     last_audited_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
     deleted_at = models.DateTimeField(null=True, blank=True)
@@ -52,6 +60,19 @@ class Agent(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Raises ValidationError for an owner who is not of the organization, or two owners."""
+        self.spiffe_id = self.spiffe_id or None
+        if self.slug in RESERVED:
+            raise ValidationError({"slug": "This name has a meaning of its own: choose another."})
+        if self.owner_user and self.owner_team:
+            raise ValidationError({"owner_team": "An agent has one owner: a person or a team."})
+        organization = self.organization
+        if self.owner_user and not organization.memberships.filter(user=self.owner_user).exists():
+            raise ValidationError({"owner_user": "The owner must be a member of the organization."})
+        if self.owner_team and self.owner_team.organization_id != organization.pk:
+            raise ValidationError({"owner_team": "The team must be one of the organization."})
 
     @property
     def owner(self) -> User | Team | None:

@@ -1,6 +1,7 @@
 """Agents' credentials. Only a hash and the last four characters are kept."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
@@ -39,7 +40,7 @@ class ApiKey(models.Model):
         help_text="Requests a minute; empty: the installation's.",
     )
     created_at = models.DateTimeField(db_default=Now())
-    created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    created_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     rolled_to = models.OneToOneField("self", models.SET_NULL, null=True, blank=True, related_name="rolled_from")
@@ -50,4 +51,25 @@ class ApiKey(models.Model):
         constraints = [models.CheckConstraint(condition=models.Q(mode__in=["live", "test"]), name="key_mode")]
 
     def __str__(self) -> str:
-        return f"{self.name} ({PREFIXES[self.mode]}…{self.last4})"
+        return f"{self.name} ({self.shown})"
+
+    def clean(self) -> None:
+        """Raises ValidationError for an environment, agent or scope that does not exist here."""
+        environments = self.organization.environments
+        if self.environment and self.environment not in environments:
+            raise ValidationError(
+                {"environment": f"The organization has no such environment. It has: {', '.join(environments)}."}
+            )
+        if self.agent and self.agent.organization_id != self.organization.pk:
+            raise ValidationError({"agent": "The agent must be one of the organization."})
+        if not self.scopes:
+            raise ValidationError({"scopes": "Choose at least one scope."})
+
+    @property
+    def shown(self) -> str:
+        """What may be shown of the key: `ak_…wxyz`."""
+        return f"{PREFIXES[self.mode]}…{self.last4}"
+
+    @property
+    def is_revoked(self) -> bool:
+        return self.revoked_at is not None

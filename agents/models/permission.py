@@ -1,12 +1,15 @@
 """A tier: what one agent may do, up to how much, and whether a person is asked."""
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models.functions import Now
 
 from accounts.models import User
-from agents.models.agent import Agent
+from agents import policy
+from agents.models.agent import Agent, spiffe_form
 from agents.models.rule import ApprovalRule
+from agents.policy.names import FORM
 from audit.ids import new_id
 
 
@@ -36,7 +39,9 @@ class Permission(models.Model):
     )
     environment = models.CharField(max_length=32, blank=True, help_text="Empty: every environment.")
     condition = models.TextField(max_length=2_000, blank=True, help_text="CEL; empty: always.")
-    callee = models.CharField(max_length=2_048, blank=True, help_text="SPIFFE ID of the callee; empty: any.")
+    callee = models.CharField(
+        max_length=2_048, blank=True, validators=[spiffe_form], help_text="SPIFFE ID of the callee; empty: any."
+    )
     risk = models.CharField(max_length=8, choices=Risk, default=Risk.LOW)
     approval_rule = models.ForeignKey(
         ApprovalRule, models.PROTECT, null=True, blank=True, related_name="permissions", help_text="Empty: the default."
@@ -45,7 +50,7 @@ class Permission(models.Model):
     notes = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     changed_at = models.DateTimeField(db_default=Now())
-    changed_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    changed_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
 
     class Meta:
         ordering = ["action", models.F("max_amount").asc(nulls_last=True), "effect"]
@@ -61,3 +66,24 @@ class Permission(models.Model):
 
     def __str__(self) -> str:
         return self.action
+
+    def clean(self) -> None:
+        """Raises ValidationError for what the policy could not mean."""
+        errors: dict[str, str] = {}
+        organization = self.agent.organization
+        if self.action and not policy.is_permission_name(self.action):
+            errors["action"] = f"{FORM}, or a wildcard such as 'email.*'."
+        if self.environment and self.environment not in organization.environments:
+            known = ", ".join(organization.environments)
+            errors["environment"] = f"The organization has no such environment. It has: {known}."
+        if self.condition.strip():
+            try:
+                policy.compile_condition(self.condition)
+            except policy.ConditionError as error:
+                errors["condition"] = f"Line {error.line}, column {error.column}: {error.message}"
+        if self.effect != self.Effect.ASK:
+            self.approval_rule = None  # nobody is asked: no rule applies
+        elif self.approval_rule and self.approval_rule.organization_id != organization.pk:
+            errors["approval_rule"] = "The rule must be one of the organization."
+        if errors:
+            raise ValidationError(errors)

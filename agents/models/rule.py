@@ -1,6 +1,7 @@
 """Who may decide, and how many must."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
@@ -46,6 +47,12 @@ class ApprovalRule(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Raises ValidationError where nobody could decide."""
+        deciders = {role for role in roles.ROLES if roles.may(role, "approvals:decide")}
+        if not self.roles or not set(self.roles) <= deciders:
+            raise ValidationError({"roles": f"Choose among the roles that may decide: {', '.join(sorted(deciders))}."})
 
     def snapshot(self) -> dict[str, object]:
         """What a request keeps of its rule."""

@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from accounts.models import Organization, User
+from agents.models.agent import Agent
 
 
 class PolicyVersion(models.Model):
@@ -14,6 +15,9 @@ class PolicyVersion(models.Model):
     version = models.CharField(max_length=32, help_text="Hash of the content.")
     content = models.TextField(help_text="Canonical JSON.")
     summary = models.CharField(max_length=300)
+    agent = models.ForeignKey(
+        Agent, models.SET_NULL, null=True, related_name="versions", help_text="The agent that changed; empty: the rest."
+    )
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
 

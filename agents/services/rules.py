@@ -1,0 +1,104 @@
+"""Approval rules: who may decide, and how many must."""
+
+from typing import Any
+
+from django.db import transaction
+
+from accounts.by import lock
+from accounts.models import Organization
+from accounts.rules import Refused
+from agents.models import ApprovalRule
+from agents.services.by import Who, check
+from agents.services.errors import Conflict
+from agents.services.facts import difference, facts
+from agents.services.writing import check_unchanged, write_event
+
+EDITABLE = frozenset(
+    {"name", "is_default", "roles", "approvals", "denials", "reason_to_approve", "reason_to_deny", "minutes"}
+)
+DEFAULT_NAME = "Standard"
+
+
+@transaction.atomic
+def create_rule(*, organization: Organization, by: Who, name: str, **fields: Any) -> ApprovalRule:
+    """A rule for tiers that ask. The first of an organization, or one with `is_default`, becomes its default.
+
+    Raises Refused, ValidationError.
+    """
+    organization = lock(organization)
+    check(by, organization)
+    row = ApprovalRule(organization=organization, name=name, **_known(fields))
+    default = ApprovalRule.objects.filter(organization=organization, is_default=True).first()
+    row.is_default = row.is_default or default is None
+    row.full_clean(validate_constraints=False)
+    row.validate_constraints(exclude={"is_default"})
+    if default and row.is_default:
+        _unset(default, by)
+    row.save(force_insert=True)
+    _write("create", row, by, {"after": facts(row)})
+    return row
+
+
+@transaction.atomic
+def change_rule(*, rule: ApprovalRule, by: Who, expected: str | None = None, **fields: Any) -> ApprovalRule:
+    """Changes a rule for requests to come; one that waits keeps the rule it was made under.
+
+    Raises ValidationError, Conflict, and Refused where the organization would have no default.
+    """
+    _known(fields)
+    row = _locked(rule, by)
+    check_unchanged(row, expected)
+    before = facts(row)
+    for name, value in fields.items():
+        setattr(row, name, value)
+    if before["is_default"] and not row.is_default:
+        raise Refused("Make another rule the default instead.")
+    row.full_clean(validate_constraints=False)
+    row.validate_constraints(exclude={"is_default"})
+    changed = difference(before, facts(row))
+    if changed:
+        if row.is_default and not before["is_default"]:
+            for other in ApprovalRule.objects.filter(organization=row.organization, is_default=True):
+                _unset(other, by)
+        row.save(update_fields=list(fields))
+        _write("change", row, by, changed)
+    return row
+
+
+@transaction.atomic
+def delete_rule(*, rule: ApprovalRule, by: Who, expected: str | None = None) -> None:
+    """Raises Conflict, and Refused for the default or a rule that tiers use."""
+    row = _locked(rule, by)
+    check_unchanged(row, expected)
+    if row.is_default:
+        raise Refused("This is the default. Make another rule the default first.")
+    used = list(row.permissions.select_related("agent").order_by("agent__slug", "action")[:3])
+    if used:
+        names = ", ".join(f"{each.agent.slug}: {each.action}" for each in used)
+        raise Refused(f"Tiers still use this rule ({names}). Give them another one first.")
+    _write("delete", row, by, {"before": facts(row)})
+    row.delete()
+
+
+def _unset(rule: ApprovalRule, by: Who) -> None:
+    rule.is_default = False
+    rule.save(update_fields=["is_default"])
+    _write("change", rule, by, {"before": {"is_default": True}, "after": {"is_default": False}})
+
+
+def _locked(rule: ApprovalRule, by: Who) -> ApprovalRule:
+    check(by, lock(rule.organization))
+    row = ApprovalRule.objects.select_for_update().filter(pk=rule.pk).first()
+    if row is None:
+        raise Conflict("This rule was deleted by somebody else.")
+    return row
+
+
+def _write(verb: str, row: ApprovalRule, by: Who, data: dict[str, Any]) -> None:
+    write_event(verb=verb, row=row, by=by, organization_id=row.organization_id, data=data)
+
+
+def _known(fields: dict[str, Any]) -> dict[str, Any]:
+    if unknown := fields.keys() - EDITABLE:
+        raise TypeError(f"a rule's {', '.join(sorted(unknown))} cannot be set here")
+    return fields
