@@ -20,7 +20,7 @@ def _plain(value: Any) -> bool:
     if kind is str or value is None or kind is bool:
         return True
     if kind is int:
-        return -SAFE_INTEGER <= value <= SAFE_INTEGER
+        return bool(-SAFE_INTEGER <= value <= SAFE_INTEGER)
     if kind is dict:
         return all(type(key) is str and key.isascii() and _plain(inner) for key, inner in value.items())
     if kind is list or kind is tuple:

@@ -9,5 +9,5 @@ def database_now() -> datetime:
     """clock_timestamp(): the time now, not the time the transaction began."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
-        (now,) = cursor.fetchone()
+        now: datetime = cursor.fetchone()[0]
     return now

@@ -5,9 +5,10 @@ from django.db.models import Q
 
 from audit.ids import new_id, show_id
 from audit.leaf import read_body
+from audit.sentences import Part, icon, tell
 
-# The kinds that make up most rows by far. A search for one of these meets its page soon in `event_page`; every other kind
-# is found by `event_kind`, which therefore costs the hot path nothing.
+# The kinds that make up most rows by far. A search for one of these fills its page soon from `event_page`; every other
+# kind is found by `event_kind`, which therefore costs the hot path nothing.
 FREQUENT_KINDS = ["agent:check:allow", "agent:log:success"]
 FREQUENT_RESULTS = ["", "allow", "success"]
 
@@ -41,7 +42,7 @@ class Event(models.Model):
 
     class Meta:
         indexes = [
-            # The audit page and /api/logs, newest first; then the same by agent, action, target, person, kind and result.
+            # The audit page and /api/logs, newest first; then by agent, action, target, person, kind and result.
             models.Index(fields=["organization_id", "mode", "-at", "-id"], name="event_page"),
             models.Index(
                 fields=["organization_id", "mode", "agent", "-at", "-id"], name="event_agent", condition=~Q(agent="")
@@ -53,7 +54,9 @@ class Event(models.Model):
                 fields=["organization_id", "target", "-at", "-id"], name="event_target", condition=~Q(target="")
             ),
             models.Index(
-                fields=["organization_id", "actor", "-at", "-id"], name="event_actor", condition=~Q(actor_type="agent")
+                fields=["organization_id", "mode", "actor", "-at", "-id"],
+                name="event_actor",
+                condition=~Q(actor_type="agent"),
             ),
             models.Index(
                 fields=["organization_id", "mode", "kind", "-at", "-id"],
@@ -79,6 +82,18 @@ class Event(models.Model):
         return show_id("evt", self.id)
 
     @property
+    def sentence(self) -> list[Part]:
+        """What happened, in words. Of a long event read in a list, what only its body says is left out."""
+        brief = getattr(self, "brief", None)
+        body = self.body if brief is None else brief
+        return tell(self, read_body(body).get("data", {}) if body else {})
+
+    @property
+    def icon(self) -> str:
+        return icon(self.kind)
+
+    @property
     def data(self) -> dict[str, object]:
         """What the event says beyond its columns."""
-        return read_body(self.body).get("data", {})
+        data: dict[str, object] = read_body(self.body).get("data", {})
+        return data

@@ -8,6 +8,7 @@ urlpatterns = [
     path("health/live", health.live, name="health_live"),
     path("health/ready", health.ready, name="health_ready"),
     path("accounts/", include("allauth.urls")),
+    path("audit/", include("audit.urls")),
 ]
 
 handler400 = "warden.errors.bad_request"

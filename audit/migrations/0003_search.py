@@ -87,7 +87,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='event',
-            index=models.Index(condition=models.Q(('actor_type', 'agent'), _negated=True), fields=['organization_id', 'actor', '-at', '-id'], name='event_actor'),
+            index=models.Index(condition=models.Q(('actor_type', 'agent'), _negated=True), fields=['organization_id', 'mode', 'actor', '-at', '-id'], name='event_actor'),
         ),
         migrations.AddIndex(
             model_name='event',
