@@ -248,17 +248,27 @@ GATEWAY_MAX_WAITERS = env.integer("GATEWAY_MAX_WAITERS", 10_000, low=1, high=1_0
 
 # --- Mail -----------------------------------------------------------------------------------------------------------
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", f"warden@{_site.hostname or 'localhost'}")
-EMAIL_HOST = env.text("EMAIL_HOST", "")
-EMAIL_PORT = env.integer("EMAIL_PORT", 587, low=1, high=65_535)
-EMAIL_HOST_USER = env.text("EMAIL_USER", "")
-EMAIL_HOST_PASSWORD = env.text("EMAIL_PASSWORD", "")
-EMAIL_USE_TLS = env.choice("EMAIL_TLS", "starttls", ("starttls", "tls", "none")) == "starttls"
-EMAIL_USE_SSL = env.choice("EMAIL_TLS", "starttls", ("starttls", "tls", "none")) == "tls"
-EMAIL_TIMEOUT = 10
-EMAIL_FILE_PATH = WARDEN_HOME / "mail"  # where mail goes while no server is configured
-EMAIL_BACKEND = (
-    "django.core.mail.backends.smtp.EmailBackend" if EMAIL_HOST else "django.core.mail.backends.filebased.EmailBackend"
-)
+_mail_host = env.text("EMAIL_HOST", "")
+_mail_tls = env.choice("EMAIL_TLS", "starttls", ("starttls", "tls", "none"))
+MAILERS = {
+    "default": {
+        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "OPTIONS": {
+            "host": _mail_host,
+            "port": env.integer("EMAIL_PORT", 587, low=1, high=65_535),
+            "username": env.text("EMAIL_USER", ""),
+            "password": env.text("EMAIL_PASSWORD", ""),
+            "use_tls": _mail_tls == "starttls",
+            "use_ssl": _mail_tls == "tls",
+            "timeout": 10,  # seconds
+        },
+    }
+    if _mail_host
+    else {  # no server configured: mail is kept as files, and the pages say so
+        "BACKEND": "django.core.mail.backends.filebased.EmailBackend",
+        "OPTIONS": {"file_path": str(WARDEN_HOME / "mail")},
+    }
+}
 
 # --- Celery: hints only; PostgreSQL is the truth ----------------------------------------------------------------------
 _visibility = {"visibility_timeout": 300, "socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 15}

@@ -1,0 +1,40 @@
+"""What every test may ask for: the database as production has it, and a real server on a real port."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection
+
+from tests.server import Server
+
+# pytest-django empties tables with TRUNCATE, which the record refuses and which would take the epoch's one row away.
+AFTER_MIGRATIONS = """
+ALTER TABLE audit_event DISABLE TRIGGER audit_event_no_truncate;
+CREATE FUNCTION tests_new_epoch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO agents_epoch (id, value) VALUES (1, (random() * 1e15)::bigint);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER tests_new_epoch AFTER TRUNCATE ON agents_epoch
+    FOR EACH STATEMENT EXECUTE FUNCTION tests_new_epoch();
+"""
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> None:
+    """The migrated database, made fit to be emptied between tests."""
+    with django_db_blocker.unblock(), connection.cursor() as cursor:  # type: ignore[attr-defined]
+        cursor.execute(AFTER_MIGRATIONS)
+
+
+@pytest.fixture(scope="session")
+def running_server(django_db_setup: None) -> Iterator[Server]:
+    """Warden itself under granian, on the test database."""
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running_server: Server, transactional_db: None) -> Server:
+    """The running server, for a test whose rows it must see."""
+    return running_server

@@ -1,0 +1,95 @@
+"""A real Warden server for tests: granian, one worker, the test database."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+from django.db import connection
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_database_url() -> str:
+    """DATABASE_URL with the name that Django gave the test database."""
+    parts = urlsplit(os.environ["DATABASE_URL"])
+    return parts._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
+
+
+class Server:
+    """`with Server() as server:` starts it; server.url is where it answers; its log is in server.log."""
+
+    def __init__(self, *, port: int | None = None, **environment: str) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = Path(tempfile.mkstemp(prefix="warden-server-", suffix=".log")[1])
+        self._environment = {
+            "DJANGO_SETTINGS_MODULE": "warden.settings",
+            "DATABASE_URL": test_database_url(),
+            "SITE_URL": self.url,
+            "GATEWAY_RATE_LIMIT": "10000000",
+            **environment,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Server":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self.log.unlink(missing_ok=True)
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1"]
+        command += ["--port", str(self.port), "--backlog", "16384", "--backpressure", "16000", "--loop", "uvloop"]
+        command += ["--no-ws", "warden.asgi:application"]
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(
+                command, env=os.environ | self._environment, stdout=out, stderr=out, start_new_session=True
+            )
+        self.wait()
+
+    def wait(self, seconds: float = 40) -> None:
+        """Until it is ready. Raises RuntimeError with its log where it is not."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.process is None or self.process.poll() is not None:
+                break
+            try:
+                if httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)
+        self.stop()
+        raise RuntimeError(f"the server did not get ready:\n{self.log.read_text()[-4000:]}")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """Ends it and all its processes."""
+        if self.process is None:
+            return
+        try:
+            os.killpg(self.process.pid, how)
+            self.process.wait(10)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            pass
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
+    def kill(self) -> None:
+        """kill -9 of everything, at once."""
+        self.stop(signal.SIGKILL)
