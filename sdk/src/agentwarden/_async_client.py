@@ -71,7 +71,9 @@ class AsyncAgentWarden:
         await self.close()
 
     async def close(self) -> None:
-        """Try once more, for two seconds, to deliver what could not be reported; then close the connections."""
+        """Try once more, for two seconds, to deliver what could not be reported; then close the connections. Once is enough."""
+        if self._wire.closed:
+            return
         try:
             await self._run(self._core.close())
         finally:

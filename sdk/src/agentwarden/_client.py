@@ -90,7 +90,9 @@ class AgentWarden:
         self.close()
 
     def close(self) -> None:
-        """Try once more, for two seconds, to deliver what could not be reported; then close the connections."""
+        """Try once more, for two seconds, to deliver what could not be reported; then close the connections. Once is enough."""
+        if self._wire.closed:
+            return
         try:
             self._run(self._core.close())
         finally:

@@ -272,6 +272,8 @@ class Core:
                 self.report_later(request)
             else:
                 logger.error("Warden refused the outcome '%s' of '%s': %s", status, action, error)
+        except Exception as error:  # a client closed meanwhile, for one: what the action did comes first
+            logger.error("The outcome '%s' of '%s' was not logged: %r", status, action, error)
 
     def report_later(self, request: Request) -> None:
         if self.outbox.add(request):

@@ -73,6 +73,11 @@ def timed_out(timeout: float) -> NetworkError:
     return NetworkError(f"Warden did not answer within {timeout:.3g} seconds")
 
 
+def _trust(settings: Settings) -> ssl.SSLContext | bool:
+    """The usual authorities; nobody at all for plain http to this machine, where reading them would be for nothing."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if settings.local else True
+
+
 def _options(settings: Settings, ssl_context: ssl.SSLContext | None, transport: Any) -> dict[str, Any]:
     return {
         "base_url": settings.base_url,
@@ -83,7 +88,7 @@ def _options(settings: Settings, ssl_context: ssl.SSLContext | None, transport: 
         "limits": httpx.Limits(max_connections=None, max_keepalive_connections=100),
         "trust_env": not settings.local,  # a proxy must not see a key sent in the clear
         "transport": transport,
-        "verify": ssl_context if ssl_context is not None else True,
+        "verify": ssl_context or _trust(settings),
     }
 
 
@@ -118,6 +123,10 @@ class Wire:
                 reading.add(chunk)
             return reading.answer(response)
 
+    @property
+    def closed(self) -> bool:
+        return self._client.is_closed
+
     def close(self) -> None:
         self._client.close()
 
@@ -142,6 +151,10 @@ class AsyncWire:
                 async for chunk in response.aiter_bytes():
                     reading.add(chunk)
                 return reading.answer(response)
+
+    @property
+    def closed(self) -> bool:
+        return self._client.is_closed
 
     async def close(self) -> None:
         await self._client.aclose()
