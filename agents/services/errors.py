@@ -1,4 +1,4 @@
-"""Why a change was not made. A wrong value is a ValidationError, a change that may not be is Refused (accounts.rules)."""
+"""Why a change was not made, besides ValidationError (a wrong value) and Refused of accounts.rules (it may not be)."""
 
 
 class Conflict(Exception):
