@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 from django import forms
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 
@@ -35,6 +36,17 @@ ROWS = [
 ]
 STATES = "pending approved denied expired cancelled claimed allow ask deny active suspended banned revoked test"
 
+# Nobody is logged in: the frame is shown all the same, with an organization that does not exist.
+_organization = SimpleNamespace(pk=1, name="Acme Refunds GmbH")
+FRAME = {
+    "organization": _organization,
+    "organizations": [_organization, SimpleNamespace(pk=2, name="An organization with quite a long name")],
+    "membership": SimpleNamespace(role="approver"),
+    "user": SimpleNamespace(is_authenticated=True, email="approver@example.com"),
+    "inbox_count": 14,
+    "nav": "inbox",
+}
+
 
 class ExampleForm(forms.Form):
     name = forms.CharField(max_length=40, help_text="What people call it.")
@@ -57,7 +69,9 @@ class Keyset:
 
 @login_not_required
 def styleguide(request: HttpRequest) -> HttpResponse:
-    """Every component once, in the theme of the person or of ``?theme=``, in the mode of ``?mode=``."""
+    """Every component once, in the theme of the person or of ``?theme=``, in ``?mode=``; ``?news`` answers live.js."""
+    if "news" in request.GET:
+        return JsonResponse({"new": 2, "waiting": 14})
     now = timezone.now()
     bound = ExampleForm({"amount": "a lot", "effect": "ask"})
     bound.is_valid()
@@ -91,6 +105,8 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "snippet": "pip install agentwarden-client\nexport WARDEN_API_KEY=ak_live_…\npython refund_agent.py",
         "digest": "sha256:9f2b4c7d0e51a8836bb2f1d4c3a79e60b5d2f8e1a4c7930b6d5e8f1029384756",
     }
+    if not getattr(request, "membership", None):
+        context |= FRAME
     if request.GET.get("theme") in {"light", "dark", "system"}:
         context["theme"] = request.GET["theme"]
     if request.GET.get("mode") == "test":

@@ -7,14 +7,18 @@
   for (const region of document.querySelectorAll("[data-live-url]")) watch(region);
 
   function watch(region) {
-    let timer = 0, wait = EVERY;
+    let timer = 0, wait = EVERY, busy = false, ended = false;
     const later = () => { timer = setTimeout(ask, document.hidden ? wait * HIDDEN : wait); };
 
     async function ask() {
-      if (!region.isConnected) return;
+      if (busy || ended || !region.isConnected) return;
+      busy = true;
       try {
         const answer = await fetch(region.dataset.liveUrl, { headers: { Accept: "application/json" }, redirect: "manual", cache: "no-store" });
-        if (answer.type === "opaqueredirect" || answer.status === 401 || answer.status === 403) return say(region, "You are logged out. Reload to go on.", true);
+        if (answer.type === "opaqueredirect" || answer.status === 401 || answer.status === 403) {
+          ended = true;
+          return say(region, "You are logged out. Reload to go on.", true);
+        }
         if (!answer.ok) throw new Error(String(answer.status));
         if (answer.status === 200) show(region, await answer.json());
         wait = EVERY;
@@ -23,6 +27,8 @@
         wait = Math.min(wait * 2, WORST);
         region.setAttribute("data-stale", "");
         if (wait >= EVERY * 8) say(region, "Not up to date: Warden cannot be reached.", false);
+      } finally {
+        busy = false;
       }
       later();
     }
@@ -34,7 +40,10 @@
   function show(region, answer) {
     const count = Number(answer.new) || 0;
     if ("waiting" in answer) {
-      for (const badge of document.querySelectorAll("[data-waiting]")) badge.textContent = answer.waiting > 999 ? "999+" : answer.waiting;
+      for (const badge of document.querySelectorAll("[data-waiting]")) {
+        badge.hidden = !answer.waiting;
+        badge.querySelector("[data-number]").textContent = answer.waiting > 999 ? "999+" : answer.waiting;
+      }
     }
     if (count === Number(region.dataset.count || 0)) return;
     region.dataset.count = count;

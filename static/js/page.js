@@ -90,6 +90,10 @@
     if (status === 403 || status >= 500) fail("That did not work; nothing was changed. Reload the page and try again.");
   });
   document.addEventListener("htmx:error", () => fail("Warden could not be reached; nothing was changed."));
+  document.addEventListener("allauth.error", (event) => {
+    event.preventDefault();
+    fail("The passkey or key was not used: it was cancelled, took too long, or does not belong here. Try again.");
+  });
   function fail(words) {
     const region = document.getElementById("messages");
     if (!region) return;

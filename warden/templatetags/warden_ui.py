@@ -266,7 +266,8 @@ def nav_item(
         href = reverse(url_name)
     except NoReverseMatch:
         href = ""
-    return {"href": href, "label": label, "drawn": drawn, "count": count, "current": key == _section(context)}
+    current = key == _section(context)
+    return {"href": href, "key": key, "label": label, "drawn": drawn, "count": count, "current": current}
 
 
 def _section(context: template.Context) -> str:
