@@ -4,7 +4,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
-from accounts.models.organization import Organization
+from accounts.models.organization import Membership, Organization
 from audit.ids import new_id
 
 SCOPES = {
@@ -22,6 +22,8 @@ SCOPES = {
 
 class AccessToken(models.Model):
     """A token may do what its scopes and its person's role both allow."""
+
+    membership: Membership  # set by accounts.tokens.authenticate_token
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     user = models.ForeignKey("accounts.User", models.CASCADE, related_name="access_tokens")

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Lower, Now
 
 from audit.ids import new_id
@@ -12,12 +12,17 @@ from audit.leaf import Actor
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """A person with a hashed password, or with none that works when `password` is None."""
+        """A person with a hashed password, or with none that works when `password` is None.
+
+        Nobody signs up by themselves: whoever makes a person vouches for the address, which counts as verified.
+        """
         if "@" not in email:
             raise ValueError(f"{email!r} is not an e-mail address")
         user = self.model(email=email.strip().lower(), **fields)
         user.set_password(password)
-        user.save(using=self._db)
+        with transaction.atomic(using=self._db):
+            user.save(using=self._db)
+            user.emailaddress_set.create(email=user.email, verified=True, primary=True)  # django-allauth's own row
         return user
 
     def get_by_natural_key(self, username: str | None) -> "User":

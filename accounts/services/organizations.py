@@ -1,0 +1,122 @@
+"""Organizations: make, change, pause, resume."""
+
+import itertools
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils.text import slugify
+
+from accounts import roles
+from accounts.by import By, actor_of, check_by, lock, tell
+from accounts.models import Membership, Organization, User
+from accounts.rules import Refused
+from accounts.signals import organization_created
+from audit.clock import database_now
+from audit.ids import show_id
+
+CHANGEABLE = ("name", "environments", "cooldown_seconds", "claim_seconds")
+
+
+def _slug(name: str, number: int) -> str:
+    base = slugify(name).replace("_", "-").strip("-")[:56].strip("-") or "organization"
+    return base if number == 1 else f"{base}-{number}"
+
+
+def create(*, name: str, by: By, owner: User | None = None, slug: str = "") -> Organization:
+    """A new organization with the default environments, and with `owner`, if any, as its owner.
+
+    Owners of one may make another. Without a `slug` one is made from the name. Raises Refused, also where the slug is
+    taken, ValidationError where it or the name is malformed.
+    """
+    if isinstance(by, Membership):
+        check_by(by, by.organization, "owners:write")
+    with transaction.atomic():
+        organization = _insert(name.strip(), slug)
+        if owner:
+            Membership.objects.create(organization=organization, user=owner, role=roles.OWNER)
+        target = show_id("org", organization.id)
+        tell("organization:create", organization=organization, by=by, target=target, name=organization.name)
+        organization_created.send(sender=Organization, organization=organization, by=actor_of(by))
+    return organization
+
+
+def _insert(name: str, slug: str) -> Organization:
+    for number in itertools.count(1):
+        organization = Organization(name=name, slug=slug or _slug(name, number))
+        organization.clean_fields(exclude=["id", "created_at"])
+        try:
+            with transaction.atomic():
+                organization.save(force_insert=True)
+        except IntegrityError as error:
+            if slug:
+                raise Refused(f"There is an organization “{slug}” already.") from error
+        else:
+            return organization
+    raise AssertionError("counted to infinity")
+
+
+def change(*, organization: Organization, by: By, **changes: Any) -> Organization:
+    """Changes the fields named in CHANGEABLE: `environments` a list of labels, the others as the model says (seconds).
+
+    Records before and after. Raises Refused, or ValidationError where a value is out of bounds.
+    """
+    if unknown := set(changes) - set(CHANGEABLE):
+        raise TypeError(f"not changeable: {unknown}")
+    with transaction.atomic():
+        organization = lock(organization)
+        check_by(by, organization, "settings:write")
+        before = {name: getattr(organization, name) for name in changes}
+        for name, value in changes.items():
+            setattr(organization, name, value)
+        if not organization.environments or len(set(organization.environments)) != len(organization.environments):
+            raise ValidationError({"environments": "Name at least one environment, each once."})
+        organization.clean_fields(exclude=["id", "slug", "created_at"])
+        changed = [name for name in changes if before[name] != getattr(organization, name)]
+        if changed:
+            organization.save(update_fields=changed)
+            tell(
+                "organization:change",
+                organization=organization,
+                by=by,
+                target=show_id("org", organization.id),
+                changes={name: {"from": before[name], "to": getattr(organization, name)} for name in changed},
+            )
+    return organization
+
+
+def pause(*, organization: Organization, by: By, reason: str) -> Organization:
+    """The kill switch: every check of every agent is denied until resume(). Pausing twice keeps the first pause.
+
+    Raises Refused, also without a reason.
+    """
+    reason = reason.strip()[:500]
+    if not reason:
+        raise Refused("Say why: it is what others see while everything stands still.")
+    with transaction.atomic():
+        organization = lock(organization)
+        check_by(by, organization, "settings:write")
+        if organization.paused_at:
+            return organization
+        organization.paused_at = database_now()
+        organization.paused_by = actor_of(by).label
+        organization.paused_reason = reason
+        organization.save(update_fields=["paused_at", "paused_by", "paused_reason"])
+        target = show_id("org", organization.id)
+        tell("organization:pause", organization=organization, by=by, target=target, reason=reason)
+    return organization
+
+
+def resume(*, organization: Organization, by: By) -> Organization:
+    """Ends a pause; nothing happens where there is none. Raises Refused."""
+    with transaction.atomic():
+        organization = lock(organization)
+        check_by(by, organization, "settings:write")
+        if not organization.paused_at:
+            return organization
+        seconds = round((database_now() - organization.paused_at).total_seconds())
+        organization.paused_at, organization.paused_by, organization.paused_reason = None, "", ""
+        organization.save(update_fields=["paused_at", "paused_by", "paused_reason"])
+        target = show_id("org", organization.id)
+        tell("organization:resume", organization=organization, by=by, target=target, paused_seconds=seconds)
+    return organization

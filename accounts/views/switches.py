@@ -1,0 +1,48 @@
+"""The small switches on top of every page: organization, live or test, theme."""
+
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from accounts.middleware import MODE, ORGANIZATION
+from accounts.models import User
+from accounts.requests import MemberRequest
+from accounts.services import people
+from accounts.views.answers import next_url
+
+
+@require_POST
+def switch_organization(request: MemberRequest) -> HttpResponse:
+    """To another organization one belongs to; always to the start, as this page's things are not there."""
+    try:
+        membership = request.user.memberships.filter(organization=request.POST.get("organization", "")).first()
+    except (ValidationError, ValueError):
+        membership = None
+    if membership is None:
+        raise Http404
+    request.session[ORGANIZATION] = str(membership.organization_id)
+    return redirect("/")
+
+
+@require_POST
+def switch_mode(request: MemberRequest) -> HttpResponse:
+    """Between live and test, for this session."""
+    mode = request.POST.get("mode")
+    if mode not in ("live", "test"):
+        raise Http404
+    request.session[MODE] = mode
+    return redirect(next_url(request))
+
+
+@require_POST
+@login_not_required
+def set_theme(request: HttpRequest) -> HttpResponse:
+    """Light, dark or as the system: kept for those who are logged in."""
+    theme = request.POST.get("theme", "")
+    if theme not in dict(User.THEMES):
+        raise Http404
+    if isinstance(request.user, User):
+        people.set_theme(user=request.user, theme=theme)
+    return redirect(next_url(request))
