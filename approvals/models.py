@@ -64,6 +64,11 @@ class Approval(models.Model):
                 fields=["organization", "mode", "expires_at", "id"], name="approval_inbox", condition=Q(state="pending")
             ),
             models.Index(fields=["organization", "mode", "-id"], name="approval_page"),
+            models.Index(
+                fields=["organization", "mode", "-decided_at", "-id"],
+                name="approval_decided",
+                condition=~Q(state="pending"),
+            ),
             models.Index(fields=["organization", "mode", "agent", "action", "-id"], name="approval_similar"),
             models.Index(fields=["digest", "-id"], name="approval_digest"),  # the cool-down of an identical check
             models.Index(fields=["expires_at"], name="approval_expiring", condition=Q(state="pending")),  # the sweep

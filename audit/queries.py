@@ -5,24 +5,25 @@ rows are read: a page costs the same over ten events and over ten million.
 """
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import product
+from typing import Literal
 
 from django.db import connection, transaction
 from django.db.models import Case, F, Func, IntegerField, Q, QuerySet, TextField, Value, When
 from django.db.models.lookups import LessThanOrEqual
 
+from audit.ids import read_id
 from audit.leaf import Mode
-from audit.models import Event
+from audit.models import FREQUENT_KINDS, Event
 from audit.names import names
-from audit.sentences import SENTENCES
 
 PAGE = 50
 PATIENCE = 3_000  # milliseconds one search may take
-BRANCHES = 40  # index scans one search may be made of
+BRANCHES = 64  # index scans one search may be made of
 BRIEF = 8_192  # bytes: longer bodies are read on the event's own page only
+SEPARATORS = {"action": ".", "kind": ":"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,15 @@ def skip(organization_id: uuid.UUID, search: Search, *, offset: int, size: int) 
     return list(Event.objects.filter(id__in=ids).order_by("-at", "-id"))
 
 
-def trail(organization_id: uuid.UUID, *targets: str, limit: int = 100) -> list[Event]:
-    """What happened to one thing (`apr_…`, `agt_…`): its events, newest first."""
-    found = Event.objects.filter(organization_id=organization_id, target__in=[target for target in targets if target])
-    return list(_brief(found).order_by("-at", "-id")[:limit])
+def trail(organization_id: uuid.UUID, *targets: str, limit: int = 100, but: Collection[str] = ()) -> list[Event]:
+    """What happened to one thing (`apr_…`, `agt_…`): its events, newest first. A decision's own event is among them.
+
+    `but`: kinds that are left out.
+    """
+    decisions = [number for target in targets if (number := read_id("dec", target))]
+    found = Event.objects.filter(organization_id=organization_id)
+    about = _brief(found.filter(target__in=[target for target in targets if target]).exclude(kind__in=but))
+    return list(_union([about, _brief(found.filter(id__in=decisions))] if decisions else [about], limit))
 
 
 def get(organization_id: uuid.UUID, event_id: uuid.UUID, mode: Mode) -> Event | None:
@@ -115,50 +121,54 @@ def _place(organization_id: uuid.UUID, event_id: uuid.UUID | None) -> Event | No
 
 
 def _branches(organization_id: uuid.UUID, search: Search) -> list[QuerySet[Event]]:
+    """What is looked for, as scans that each follow one index from its newest row."""
     found = Event.objects.filter(organization_id=organization_id)
     if search.since:
         found = found.filter(at__gte=search.since)
     if search.until:
         found = found.filter(at__lte=search.until)
-    found = _who(found, search)
+    if search.agent:
+        found = found.filter(agent=search.agent)
     if search.result:
         found = found.filter(result=search.result)
     if search.targets or search.ids:
-        named = Q(id__in=search.ids) | (Q(target__in=search.targets) & ~Q(target=""))
-        found = found.filter(named)
-    modes = [search.mode, ""]
-    actions = _below(search.action, ".", search.exact, lambda start: names(organization_id, modes, "action", start))
-    kinds = _below(search.kind, ":", search.exact, lambda start: [kind for kind in SENTENCES if kind.startswith(start)])
-    if search.targets or search.ids or len(modes) * len(actions) * len(kinds) > BRANCHES:
-        # One selective look-up, or too many to look up one by one: conditions on one scan of each mode.
-        found = _covers(_covers(found, "action", search.action, "."), "kind", search.kind, ":")
-        return [found.filter(mode=mode) for mode in modes]
-    return [found.filter(mode=mode, **action, **kind) for mode, action, kind in product(modes, actions, kinds)]
+        found = found.filter(Q(id__in=search.ids) | (Q(target__in=search.targets) & ~Q(target="")))
+    branches = [
+        found.filter(action, kind, who, mode=mode)
+        for mode in (search.mode, "")
+        for action in _named(organization_id, mode, "action", search.action, search.exact)
+        for kind in _named(organization_id, mode, "kind", search.kind, search.exact)
+        for who in _who(search.actor)
+    ]
+    if len(branches) <= BRANCHES:
+        return branches
+    # Too many to follow one by one: so many that any scan meets them soon.
+    found = found.filter(_below("action", search.action), _below("kind", search.kind))
+    return [found.filter(who, mode=mode) for mode in (search.mode, "") for who in _who(search.actor)]
 
 
-def _who(found: QuerySet[Event], search: Search) -> QuerySet[Event]:
-    if search.agent:
-        found = found.filter(agent=search.agent)
-    if "@" in search.actor:
-        return found.filter(actor=search.actor.lower()).exclude(actor_type="agent")
-    if search.actor.lower() in ("warden", "system"):
-        return found.filter(actor="Warden").exclude(actor_type="agent")
-    if search.actor:
-        return found.filter(actor_type="agent", agent=search.actor, actor=search.actor)
-    return found
+def _who(actor: str) -> list[Q]:
+    """An agent is found by its slug; people and the system by their own index."""
+    if not actor:
+        return [Q()]
+    other = Q(actor=actor.lower() if "@" in actor else actor) & ~Q(actor_type="agent")
+    return [other] if "@" in actor else [other, Q(actor_type="agent", agent=actor)]
 
 
-def _below(name: str, separator: str, exact: bool, known: Callable[[str], list[str]]) -> list[dict[str, str]]:
-    """Conditions of which each names one value: `name` and, unless `exact`, every known name below it."""
-    column = "action" if separator == "." else "kind"
+def _named(organization_id: uuid.UUID, mode: str, column: Literal["action", "kind"], name: str, exact: bool) -> list[Q]:
+    """Conditions that each name one value: `name` and, unless `exact`, every name below it that there is."""
     if not name:
-        return [{}]
-    return [{column: each} for each in [name, *([] if exact else known(name + separator))]]
+        return [Q()]
+    if exact:
+        return [Q(**{column: name})]
+    start = name + SEPARATORS[column]
+    if column == "kind" and any(kind.startswith(start) for kind in FREQUENT_KINDS):
+        return [_below(column, name)]  # most rows are of it: any scan meets it soon
+    return [Q(**{column: each}) for each in [name, *names(organization_id, mode, column, start)]]
 
 
-def _covers(found: QuerySet[Event], column: str, name: str, separator: str) -> QuerySet[Event]:
-    below = Q(**{column: name}) | Q(**{f"{column}__startswith": name + separator})
-    return found.filter(below) if name else found
+def _below(column: str, name: str) -> Q:
+    return Q(**{column: name}) | Q(**{f"{column}__startswith": name + SEPARATORS[column]}) if name else Q()
 
 
 def _take(

@@ -6,6 +6,6 @@ class WardenConfig(AppConfig):
     verbose_name = "Warden"
 
     def ready(self) -> None:
-        from warden import checks, logs  # noqa: F401 - checks register themselves
+        from warden import celery, checks, logs  # noqa: F401 - checks register themselves; tasks find their broker
 
         logs.configure()

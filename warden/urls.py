@@ -1,13 +1,24 @@
 """Every address that people open. Agents' paths (/sdk, /aap, /v1/data) never reach Django: see warden.asgi."""
 
 from django.urls import include, path
+from django.views.generic import RedirectView
 
+from accounts import urls as people
+from accounts.views import organization
+from approvals import views as approvals
 from warden import health
 
 urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="inbox"), name="home"),
+    path("inbox/", approvals.inbox, name="inbox"),
+    path("inbox/live", approvals.live, name="inbox_live"),
+    path("approvals/", include("approvals.urls")),
+    path("settings/", include("notifications.urls")),
     path("health/live", health.live, name="health_live"),
     path("health/ready", health.ready, name="health_ready"),
-    path("accounts/", include("allauth.urls")),
+    path("accounts/", include(people.allauth)),
+    path("settings/", organization.settings_index, name="settings"),
+    path("", include(people)),
     path("audit/", include("audit.urls")),
 ]
 

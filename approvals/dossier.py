@@ -1,0 +1,104 @@
+"""Everything a person needs to decide one request, and what became of it."""
+
+import statistics
+from dataclasses import dataclass
+from datetime import datetime
+
+from accounts.models import Membership
+from approvals import rules, states
+from approvals.case import case_of
+from approvals.models import Approval, Review
+from approvals.rows import Row, row
+from audit.models import Event
+from audit.queries import trail
+
+SIMILAR = 20
+TRAIL, LOGS = 100, 20  # an agent may log as often as it likes; the audit page has the rest
+ASKED, LOGGED = "agent:check:ask", "agent:action:log"
+
+
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """What the latest requests of the same agent for the same action came to. `median` is of those people decided."""
+
+    total: int
+    counts: list[tuple[str, int]]
+    median: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A review, and whether it still counts."""
+
+    review: Review
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    row: Row
+    rule: rules.Rule
+    similar: Similar
+    reviews: list[Said]
+    trail: list[Event]
+    asked_again: int
+    logs: list[Event]
+
+    @property
+    def approval(self) -> Approval:
+        return self.row.approval
+
+
+def dossier(approval: Approval, membership: Membership, now: datetime) -> Dossier:
+    """Reads it all as of `now`, the database's clock: small queries, each on an index."""
+    case = case_of(approval, membership.organization)
+    line = row(approval, case, rules.Person(membership.user_id, membership.role), now)
+    events = Event.objects.filter(organization_id=approval.organization_id, target=approval.approval_id)
+    asked = events.filter(kind=ASKED).order_by("at", "id")[:1]
+    return Dossier(
+        row=line,
+        rule=case.rule,
+        similar=similar(approval),
+        reviews=[
+            Said(review, review.user_id in line.tally.counted)
+            for review in approval.reviews.select_related("user").order_by("id")
+        ],
+        trail=[*trail(approval.organization_id, approval.approval_id, limit=TRAIL, but=[ASKED]), *asked],
+        asked_again=max(0, events.filter(kind=ASKED).count() - 1),
+        logs=list(events.filter(kind=LOGGED).order_by("at", "id")[:LOGS]),
+    )
+
+
+def similar(approval: Approval) -> Similar:
+    """The last twenty others of the same agent, action and mode that have ended."""
+    latest = list(
+        Approval.objects.filter(
+            organization_id=approval.organization_id,
+            mode=approval.mode,
+            agent_id=approval.agent_id,
+            action=approval.action,
+        )
+        .exclude(pk=approval.pk)
+        .exclude(state=states.PENDING)
+        .order_by("-id")
+        .values_list("state", "created_at", "decided_at")[:SIMILAR]
+    )
+    ended = [state for state, _, _ in latest]
+    took = [
+        (decided - made).total_seconds()
+        for state, made, decided in latest
+        if decided and state in (states.APPROVED, states.DENIED)
+    ]
+    return Similar(
+        total=len(latest),
+        counts=[(state, ended.count(state)) for state in states.STATES if state in ended],
+        median=_roughly(statistics.median(took)) if took else "",
+    )
+
+
+def _roughly(seconds: float) -> str:
+    """`48 s`, `4 min`, `3 h`, `2 d`."""
+    for unit, size in (("s", 1), ("min", 60), ("h", 3_600)):
+        if seconds < size * (90 if size < 3_600 else 36):
+            return f"{max(1, round(seconds / size))} {unit}"
+    return f"{round(seconds / 86_400)} d"

@@ -1,0 +1,176 @@
+"""People's half of an approval: review, expiry, lapse. Each writes state, events and news in one transaction.
+
+Agents' half (ask, claim, cancel) is approvals.intake. Nothing else writes an approval.
+"""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+
+from accounts.models import Organization, User
+from approvals import rules, states
+from approvals.case import case_of, roles_of
+from approvals.models import Approval, Review
+from audit.clock import database_now
+from audit.leaf import SYSTEM, Actor, Entry, Mode
+from audit.record import record_all
+from notifications import hints
+from notifications.outbox import announce
+
+CHANNEL = "warden_approval"  # agents that wait listen here; see approvals.intake
+NOBODY = "Nobody decided in time"
+
+
+def review(
+    *,
+    approval_id: uuid.UUID,
+    by: User,
+    organization: Organization,
+    verdict: rules.Verdict,
+    reason: str,
+    digest: str,
+    via: str,
+) -> Approval:
+    """One person's vote, and the final state once enough people said the same. Returns the approval as it is then.
+
+    `digest` is that of the request they were shown; `via` is browser, slack or api. The same vote again (a double
+    click) changes nothing and is no error. Raises Approval.DoesNotExist for what is not this organization's,
+    rules.Refused where this person may not, rules.Conflict where it was decided first, expired or is not what they
+    were shown, rules.Incomplete where a reason is missing.
+    """
+    reason = reason.strip()
+    with transaction.atomic():
+        approval = Approval.objects.select_for_update(of=("self",)).get(id=approval_id, organization=organization)
+        now = database_now()  # after the lock: the deadline may have passed while we waited for it
+        organization.refresh_from_db(fields=["paused_at", "claim_seconds"])
+        case = case_of(approval, organization)
+        if _said_already(approval, by, verdict, digest):
+            return approval
+        overdue = approval.state == states.PENDING and approval.expires_at <= now
+        if overdue:
+            _expire([approval], now)
+        else:
+            person = rules.Person(by.id, roles_of(organization.id, [by.id]).get(by.id))
+            rules.check_review(case, person=person, verdict=verdict, reason=reason, digest=digest, now=now)
+            _vote(approval, by=by, verdict=verdict, reason=reason, via=via, now=now)
+            tally = rules.tally(case_of(approval, organization))
+            if tally.outcome:
+                lasts = timedelta(seconds=organization.claim_seconds)
+                _decide(approval, tally=tally, by=by, reason=reason, now=now, claim_until=now + lasts)
+    if overdue:
+        rules.check_change(case, now)  # raises, now that the expiry is committed
+    return approval
+
+
+def expire_due(limit: int = 500) -> int:
+    """Ends up to `limit` requests whose deadline has passed. Returns how many; may run twice, or at once."""
+    with transaction.atomic():
+        now = database_now()
+        overdue = (
+            Approval.objects.select_for_update(skip_locked=True, of=("self",))
+            .filter(state=states.PENDING, expires_at__lte=now)
+            .order_by("expires_at")[:limit]
+        )
+        return _expire(list(overdue), now)
+
+
+def lapse_due(limit: int = 500) -> int:
+    """Ends the claim of up to `limit` approvals that were given and never taken in time. Returns how many."""
+    with transaction.atomic():
+        now = database_now()
+        late = list(
+            Approval.objects.select_for_update(skip_locked=True, of=("self",))
+            .filter(state=states.APPROVED, claimed_at=None, lapsed_at=None, claim_until__lte=now)
+            .order_by("claim_until")[:limit]
+        )
+        changed = Approval.objects.filter(
+            id__in=[approval.id for approval in late], state=states.APPROVED, claimed_at=None, lapsed_at=None
+        ).update(lapsed_at=now)
+        _all_or_nothing(changed, late)
+        record_all([_entry(approval, "system:approval:lapsed", SYSTEM, "lapsed") for approval in late], at=now)
+        return changed
+
+
+def _said_already(approval: Approval, by: User, verdict: str, digest: str) -> bool:
+    return Review.objects.filter(approval=approval, user=by, verdict=verdict, digest=digest).exists()
+
+
+def _vote(approval: Approval, *, by: User, verdict: str, reason: str, via: str, now: datetime) -> None:
+    Review.objects.create(
+        approval=approval, user=by, verdict=verdict, reason=reason, digest=approval.digest, via=via, created_at=now
+    )
+    said = {"digest": approval.digest, "via": via, "reason": reason}
+    record_all([_entry(approval, f"person:review:{verdict}", by.actor, verdict, said)], at=now)
+
+
+def _decide(
+    approval: Approval, *, tally: rules.Tally, by: User, reason: str, now: datetime, claim_until: datetime
+) -> None:
+    """The one move out of pending that people make. The condition, not the lock, is what makes it the only one."""
+    state = tally.outcome
+    assert state in states.MOVES[states.PENDING]
+    values = {
+        "state": state,
+        "decided_at": now,
+        "decided_by": by,
+        "decided_by_label": by.email,
+        "reason": reason,
+        "claim_until": claim_until if state == states.APPROVED else None,
+    }
+    changed = Approval.objects.filter(id=approval.id, state=states.PENDING, digest=approval.digest).update(**values)
+    _all_or_nothing(changed, [approval])
+    for name, value in values.items():
+        setattr(approval, name, value)
+    came_to = {"digest": approval.digest, "approvals": tally.approvals, "denials": tally.denials, "reason": reason}
+    _tell([approval], [_entry(approval, f"person:approval:{state}", by.actor, state, came_to)], now)
+
+
+def _expire(overdue: list[Approval], now: datetime) -> int:
+    values = {"state": states.EXPIRED, "decided_at": now, "reason": NOBODY}
+    ids = [approval.id for approval in overdue]
+    changed = Approval.objects.filter(id__in=ids, state=states.PENDING, expires_at__lte=now).update(**values)
+    _all_or_nothing(changed, overdue)
+    for approval in overdue:
+        for name, value in values.items():
+            setattr(approval, name, value)
+    _tell(overdue, [_entry(approval, "system:approval:expired", SYSTEM, "expired") for approval in overdue], now)
+    return changed
+
+
+def _all_or_nothing(changed: int, locked: list[Approval]) -> None:
+    if changed != len(locked):
+        raise RuntimeError(f"{changed} of {len(locked)} locked approvals changed: nothing is committed")
+
+
+def _entry(approval: Approval, kind: str, actor: Actor, result: str, data: Mapping[str, object] | None = None) -> Entry:
+    mode: Mode = "test" if approval.mode == "test" else "live"
+    return Entry(
+        kind=kind,
+        organization_id=approval.organization_id,
+        mode=mode,
+        actor=actor,
+        agent=approval.agent_slug,
+        action=approval.action,
+        target=approval.approval_id,
+        result=result,
+        data=dict(data or {}),
+    )
+
+
+def _tell(ended: Iterable[Approval], entries: list[Entry], now: datetime) -> None:
+    """The record, the outbox and the agents that wait, all with the commit; the worker is told after it."""
+    ended = list(ended)
+    if not ended:
+        return
+    record_all(entries, at=now)
+    announce(
+        (approval.organization_id, approval.mode, f"approval.{approval.state}", approval.approval_id)
+        for approval in ended
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_notify(%s, id) FROM unnest(%s::text[]) AS id", [CHANNEL, [str(each.id) for each in ended]]
+        )
+    hints.poke()

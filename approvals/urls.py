@@ -1,0 +1,11 @@
+from django.urls import path
+
+from approvals import views
+
+app_name = "approvals"
+urlpatterns = [
+    path("<str:apr_id>", views.detail, name="detail"),
+    path("<str:apr_id>/approve", views.decide, {"verdict": "approve"}, name="approve"),
+    path("<str:apr_id>/deny", views.decide, {"verdict": "deny"}, name="deny"),
+    path("<str:apr_id>/context.json", views.context, name="context"),
+]

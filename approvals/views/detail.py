@@ -1,0 +1,77 @@
+"""One request: a page of its own, or the reading pane of the inbox, at the same address."""
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from django.views.decorators.vary import vary_on_headers
+
+from accounts.access import requires
+from approvals import rules
+from approvals.dossier import dossier
+from approvals.models import Approval
+from audit.clock import database_now
+from audit.ids import read_id
+
+
+def find(request: HttpRequest, apr_id: str) -> Approval:
+    """The approval of that id in this organization and mode. Raises Http404 for everything else."""
+    approval_id = read_id("apr", apr_id)
+    if approval_id is None:
+        raise Http404
+    scope = Approval.objects.filter(organization=request.organization, mode=request.mode)  # type: ignore[attr-defined]
+    try:
+        return scope.select_related("agent").get(id=approval_id)
+    except Approval.DoesNotExist:
+        raise Http404 from None
+
+
+def in_inbox(request: HttpRequest) -> bool:
+    """Whether the fragment asked for goes into the reading pane beside the list."""
+    url = request.htmx.current_url_abs_path if request.htmx else None  # type: ignore[attr-defined]
+    return bool(url) and url.partition("?")[0] == reverse("inbox")
+
+
+def show(
+    request: HttpRequest,
+    approval: Approval,
+    *,
+    status: int = 200,
+    verdict: rules.Verdict | None = None,
+    **more: Any,
+) -> HttpResponse:
+    """The request as a page, or as a fragment of one; with `verdict`, the form for it is open."""
+    membership, now = request.membership, database_now()  # type: ignore[attr-defined]
+    facts = {
+        "dossier": dossier(approval, membership, now),
+        "in_inbox": in_inbox(request),
+        "now": now,
+        "needs_reason": verdict is not None and rules.Rule.read(approval.rule).needs_reason(verdict),
+        "verdict": verdict,
+        "may_read_logs": membership.may("logs:read"),
+        **more,
+    }
+    template = "approvals/_approval.html" if request.htmx else "approvals/detail.html"  # type: ignore[attr-defined]
+    return render(request, template, facts, status=status)
+
+
+@require_safe
+@never_cache
+@vary_on_headers("HX-Request")
+@requires("approvals:read")
+def detail(request: HttpRequest, apr_id: str) -> HttpResponse:
+    return show(request, find(request, apr_id))
+
+
+@require_safe
+@never_cache
+@requires("approvals:read")
+def context(request: HttpRequest, apr_id: str) -> HttpResponse:
+    """The context, byte for byte as it was stored and hashed."""
+    approval = find(request, apr_id)
+    answer = HttpResponse(approval.context, content_type="application/json")
+    answer["Content-Disposition"] = f'attachment; filename="{approval.approval_id}.json"'
+    return answer

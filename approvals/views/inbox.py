@@ -1,0 +1,119 @@
+"""The list of requests beside the one that is read."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import OperationalError, transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from accounts.access import requires
+from approvals import states
+from approvals.dossier import dossier
+from approvals.inbox import VIEWS, Choice, Desk, Filters, with_patience
+from approvals.models import Approval
+from approvals.rows import rows
+from audit.clock import database_now
+from audit.ids import read_id
+
+CHANGES = 100
+
+
+@require_safe
+@never_cache
+@requires("approvals:read")
+def inbox(request: HttpRequest) -> HttpResponse:
+    """The list, and the request that `open` names beside it."""
+    now = database_now()
+    desk = _desk(request, now)
+    facts: dict[str, Any] = {"filters": desk.filters, "views": _views(desk, {}), "now": now, "nav": "inbox"}
+    status = 200
+    try:
+        with transaction.atomic():
+            with_patience()
+            facts |= _list(request, desk)
+    except OperationalError:
+        facts["failed"], status = True, 503
+    if approval := _open(request):
+        facts["dossier"] = dossier(approval, request.membership, now)  # type: ignore[attr-defined]
+        facts |= {"in_inbox": True, "may_read_logs": request.membership.may("logs:read")}  # type: ignore[attr-defined]
+    return render(request, "approvals/inbox.html", facts, status=status)
+
+
+@require_safe
+@never_cache
+@requires("approvals:read")
+def live(request: HttpRequest) -> HttpResponse:
+    """What changed since `since` (ISO 8601): how many came to this list, how many wait in all, and which ended."""
+    try:
+        since = datetime.fromisoformat(request.GET.get("since", ""))
+    except ValueError:
+        return JsonResponse({"detail": "since is not a time"}, status=400)
+    if since.tzinfo is None:
+        return JsonResponse({"detail": "since has no time zone"}, status=400)
+    desk = _desk(request, database_now())
+    with transaction.atomic():
+        with_patience()
+        ended = desk.everything.filter(decided_at__gt=since).exclude(state=states.PENDING).order_by("-decided_at")
+        return JsonResponse(
+            {
+                "new": desk.came_since(since),
+                "waiting": desk.waiting.count(),
+                "ended": {
+                    each.approval_id: render_to_string("approvals/_state.html", {"state": each.state})
+                    for each in ended.only("id", "state")[:CHANGES]
+                },
+            }
+        )
+
+
+def _desk(request: HttpRequest, now: datetime) -> Desk:
+    membership = request.membership  # type: ignore[attr-defined]
+    default = "mine" if membership.may("approvals:decide") else "waiting"
+    return Desk(membership, request.mode, now, Filters.read(request.GET, default))  # type: ignore[attr-defined]
+
+
+def _list(request: HttpRequest, desk: Desk) -> dict[str, Any]:
+    page, counts = desk.page(), desk.counts()
+    facts: dict[str, Any] = {
+        "page": page,
+        "rows": rows(page.approvals, desk.membership, desk.now),
+        "facets": [(name, _links(request, name, choices)) for name, choices in desk.facets().items()],
+        "counts": counts,
+        "views": _views(desk, counts),
+    }
+    if not page.approvals:
+        facts["last"] = desk.everything.exclude(state=states.PENDING).order_by("-decided_at").first()
+        facts["ever"] = facts["last"] or desk.everything.exists()
+    return facts
+
+
+def _views(desk: Desk, counts: dict[str, int]) -> list[tuple[str, str, int | None]]:
+    shown = [name for name in VIEWS if name != "mine" or desk.membership.may("approvals:decide")]
+    return [(name, VIEWS[name], counts.get(name)) for name in shown]
+
+
+def _links(request: HttpRequest, name: str, choices: list[Choice]) -> list[dict[str, Any]]:
+    """Each choice with the address that takes it, or takes it back."""
+    links = []
+    for choice in choices:
+        query = request.GET.copy()
+        for stale in (name, "after", "before", "open"):
+            query.pop(stale, None)
+        if not choice.chosen:
+            query[name] = choice.value
+        links.append(
+            {"value": choice.value, "count": choice.count, "chosen": choice.chosen, "href": f"?{query.urlencode()}"}
+        )
+    return links
+
+
+def _open(request: HttpRequest) -> Approval | None:
+    approval_id = read_id("apr", request.GET.get("open", ""))
+    if approval_id is None:
+        return None
+    scope = Approval.objects.filter(organization=request.organization, mode=request.mode)  # type: ignore[attr-defined]
+    return scope.select_related("agent").filter(id=approval_id).first()

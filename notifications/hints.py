@@ -1,0 +1,57 @@
+"""Tells the worker that something is due. A hint: the row is the truth, and the sweep finds it without this.
+
+Publishing happens on a thread of its own, so that a broker that is down, or hangs, never delays or fails anybody.
+"""
+
+import threading
+
+import structlog
+from celery import current_app
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+log = structlog.get_logger(__name__)
+SWEEP = "notifications.tasks.sweep"
+
+
+class _Publisher:
+    """One thread a process, started when first needed. Hints that come while it publishes become one."""
+
+    def __init__(self) -> None:
+        self._due = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._down = False
+
+    def hint(self) -> None:
+        self._due.set()
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():  # a fork keeps the object and loses the thread
+                self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._due.wait()
+            self._due.clear()
+            self.publish()
+
+    def publish(self) -> None:
+        try:
+            current_app.send_task(SWEEP, expires=5, retry=False, ignore_result=True)
+        except (OperationalError, OSError) as error:
+            if not self._down:  # once an outage
+                log.warning("the broker is unreachable; the sweep delivers instead", error=str(error))
+            self._down = True
+        else:
+            if self._down:
+                log.info("the broker is reachable again")
+            self._down = False
+
+
+_publisher = _Publisher()
+
+
+def poke() -> None:
+    """Asks for a sweep once this transaction has committed, or at once outside of one. Never blocks, never raises."""
+    transaction.on_commit(_publisher.hint)

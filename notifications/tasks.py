@@ -1,0 +1,22 @@
+"""What Celery runs for messages. Each may run twice, or at once."""
+
+import uuid
+
+from celery import shared_task
+
+from notifications import delivery
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def sweep() -> None:
+    """Works out who must hear what happened, and has what is due sent: every few seconds, and when hinted."""
+    while delivery.fan_out():
+        pass
+    for delivery_id in delivery.due():
+        deliver.apply_async((str(delivery_id),), expires=30, retry=False)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def deliver(delivery_id: str) -> None:
+    """Sends one message."""
+    delivery.deliver(uuid.UUID(delivery_id))
