@@ -10,7 +10,7 @@ from audit.leaf import Mode
 from audit.queries import Search
 
 EVENTS = ("evt", "dec", "log")  # three names of one thing: an event, as the record, the check and the log call it
-TARGETS = ("apr", "agt", "key", "prm", "rul", "usr", "mem", "tea", "inv", "tok", "org")
+TARGETS = ("apr", "agt", "prm", "rul", "key", "usr", "team", "inv", "tok", "org")
 MOMENT = forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S")
 
 

@@ -10,15 +10,14 @@ _PAIRS = [a + b for a in ALPHABET for b in ALPHABET]
 
 
 def new_id() -> uuid.UUID:
-    """A UUID of version 7 (RFC 9562, 5.7): sorts by time to the millisecond.
+    """A UUID of version 7 (RFC 9562, 5.7) whose next 12 bits count within the millisecond (6.2, method 3).
 
-    Its time comes from this machine's clock and orders rows only; no rule reads it.
+    It sorts by time to a quarter of a microsecond, so that what one process does in a row stays in that order. Its time
+    comes from this machine's clock and orders rows only; no rule reads it.
     """
-    milliseconds = time.time_ns() // 1_000_000
-    number = (milliseconds << 80) | int.from_bytes(os.urandom(10), "big")
-    number = (number & ~(0xF << 76)) | (0x7 << 76)
-    number = (number & ~(0x3 << 62)) | (0x2 << 62)
-    return uuid.UUID(int=number)
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    head = milliseconds << 16 | 0x7000 | rest * 4096 // 1_000_000
+    return uuid.UUID(int=head << 64 | 1 << 63 | int.from_bytes(os.urandom(8), "big") >> 2)
 
 
 def show_id(prefix: str, value: uuid.UUID) -> str:

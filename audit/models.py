@@ -9,7 +9,7 @@ from audit.sentences import Part, icon, tell
 
 # The kinds that make up most rows by far. A search for one of these fills its page soon from `event_page`; every other
 # kind is found by `event_kind`, which therefore costs the hot path nothing.
-FREQUENT_KINDS = ["agent:check:allow", "agent:log:success"]
+FREQUENT_KINDS = ["agent:check:allow", "agent:action:log"]
 FREQUENT_RESULTS = ["", "allow", "success"]
 
 

@@ -34,14 +34,81 @@ class Told(Protocol):
     result: str
 
 
-# Gaps: columns of the event, or names in its data. Words in [brackets] are left out where their gap is empty.
-SENTENCES: dict[str, Sentence] = {
-    "agent:check:allow": Sentence("check", "{agent} was allowed {action}"),
-    "agent:check:deny": Sentence("x", "{agent} was refused {action}[: {reason}]"),
-    "agent:check:ask": Sentence("hand", "{agent} asked for {action}"),
-    "system:approval:expired": Sentence("timer-off", "Nobody decided in time what {agent} asked: {action}"),
-    "system:approval:lapsed": Sentence("timer-off", "{agent} did not claim its approval of {action} in time"),
+# Gaps: columns of the event, names in its data, or `fields`: what a change changed. What stands in [brackets] is left
+# out where its gap is empty. What people and the system both do is told once, without its source.
+_AGENTS = {
+    "check:allow": Sentence("check", "{agent} was allowed {action}"),
+    "check:deny": Sentence("x", "{agent} was refused {action}[: {reason}]"),
+    "check:ask": Sentence("hand", "{agent} asked for {action}"),
+    "check:refuse": Sentence("ban", "A key asked for {action} as an agent that does not exist[: {agent_id}]"),
+    "action:log": Sentence("file-text", "{agent} says that {action} came to: {result}"),
+    "approval:claim": Sentence("badge-check", "{agent} took its approval of {action}"),
+    "approval:refuse": Sentence("ban", "{agent} could not take its approval of {action}[: {reason}]"),
+    "approval:cancel": Sentence("circle-slash", "{agent} gave up {action}"),
+    "key:first_use": Sentence("key-round", "A key of [{agent}] was used for the first time"),
 }
+_OTHERS = {
+    "approval:expired": Sentence("timer-off", "Nobody decided in time what {agent} asked: {action}"),
+    "approval:lapsed": Sentence("timer-off", "{agent} did not take its approval of {action} in time"),
+    "approval:approved": Sentence("circle-check", "{action} of {agent} was approved, by {actor} last[: {reason}]"),
+    "approval:denied": Sentence("circle-x", "{action} of {agent} was denied, by {actor} last[: {reason}]"),
+    "review:approve": Sentence("thumbs-up", "{actor} approved {action} of {agent}[: {reason}]"),
+    "review:deny": Sentence("thumbs-down", "{actor} denied {action} of {agent}[: {reason}]"),
+    "record:export": Sentence("download", "{actor} exported the record"),
+    "agent:create": Sentence("bot", "{actor} created the agent {agent}"),
+    "agent:change": Sentence("pencil", "{actor} changed the agent {agent}[: {fields}]"),
+    "agent:activate": Sentence("circle-play", "{actor} activated {agent}[: {reason}]"),
+    "agent:suspend": Sentence("circle-pause", "{actor} suspended {agent}[: {reason}]"),
+    "agent:ban": Sentence("ban", "{actor} banned {agent}[: {reason}]"),
+    "agent:delete": Sentence("trash-2", "{actor} deleted the agent {agent}"),
+    "agent:audit": Sentence("clipboard-check", "{actor} reviewed all that {agent} may do"),
+    "permission:create": Sentence("layers", "{actor} added a tier {action} to {agent}"),
+    "permission:change": Sentence("pencil", "{actor} changed the tier {action} of {agent}[: {fields}]"),
+    "permission:delete": Sentence("trash-2", "{actor} deleted the tier {action} of {agent}"),
+    "rule:create": Sentence("scale", "{actor} created the approval rule[ {named}]"),
+    "rule:change": Sentence("pencil", "{actor} changed an approval rule[: {fields}]"),
+    "rule:delete": Sentence("trash-2", "{actor} deleted the approval rule[ {named}]"),
+    "key:create": Sentence("key-round", "{actor} created the key[ {named}][ of {agent}]"),
+    "key:roll": Sentence("refresh-cw", "{actor} rolled a key[ of {agent}]"),
+    "key:revoke": Sentence("circle-slash", "{actor} revoked a key[ of {agent}]"),
+    "organization:create": Sentence("building-2", "{actor} created the organization[ {name}]"),
+    "organization:change": Sentence("settings", "{actor} changed the organization[: {fields}]"),
+    "organization:pause": Sentence("octagon-pause", "{actor} paused every agent[: {reason}]"),
+    "organization:resume": Sentence("circle-play", "{actor} ended the pause"),
+    "member:add": Sentence("user-plus", "{actor} added {email} as {role}"),
+    "member:invite": Sentence("mail", "{actor} invited {email} as {role}"),
+    "member:join": Sentence("user-check", "{actor} joined as {role}"),
+    "member:role": Sentence("user-cog", "{actor} made {email} {to}, who was {from}"),
+    "member:remove": Sentence("user-minus", "{actor} removed {email}"),
+    "member:leave": Sentence("log-out", "{actor} left the organization"),
+    "invitation:resend": Sentence("mail", "{actor} sent the invitation of {email} again"),
+    "invitation:revoke": Sentence("circle-slash", "{actor} revoked the invitation of {email}"),
+    "team:create": Sentence("users", "{actor} created the team {name}"),
+    "team:rename": Sentence("pencil", "{actor} renamed the team {from} to {to}"),
+    "team:members": Sentence("users", "{actor} changed the team {name}[, added {added}][, removed {removed}]"),
+    "team:delete": Sentence("trash-2", "{actor} deleted the team {name}"),
+    "token:create": Sentence("key-round", "{actor} made the access token {name}[, which may {scopes}]"),
+    "token:revoke": Sentence("circle-slash", "{actor} revoked the access token {name}[ of {email}]"),
+    "token:first_use": Sentence("key-round", "{actor} used the access token {name} for the first time"),
+    "session:login": Sentence("log-in", "{actor} logged in[ with {methods}][ from {ip}]"),
+    "session:logout": Sentence("log-out", "{actor} logged out"),
+    "session:end": Sentence("log-out", "{actor} ended a session[ of {email}]"),
+    "session:failure": Sentence("shield-alert", "A log-in as {email} failed[ from {ip}]"),
+    "session:lockout": Sentence("lock", "{email} was locked out after failed log-ins[ from {ip}]"),
+    "mfa:add": Sentence("shield-check", "{actor} added a second factor[: {type}][ {name}]"),
+    "mfa:remove": Sentence("shield-off", "{actor} removed a second factor[: {type}][ {name}]"),
+    "identity:connect": Sentence("link", "{actor} connected an identity of {provider}"),
+    "identity:disconnect": Sentence("unlink", "{actor} disconnected an identity of {provider}"),
+    "email:change": Sentence("mail", "{actor} changed an address of {email}"),
+    "password:change": Sentence("lock-keyhole", "{actor} changed the password of {email}"),
+    "password:reset": Sentence("lock-keyhole", "{actor} reset the password of {email}"),
+    "profile:change": Sentence("user", "{actor} changed the profile of {email}[: {fields}]"),
+}
+SENTENCES: dict[str, Sentence] = (
+    {f"agent:{name}": told for name, told in _AGENTS.items()}
+    | {f"person:{name}": told for name, told in _OTHERS.items()}
+    | {f"system:{name}": told for name, told in _OTHERS.items()}
+)
 ICONS = {"agent": "bot", "person": "user", "system": "shield"}  # of a kind that has no sentence
 
 
@@ -81,7 +148,15 @@ def _fill(words: str, event: Told, data: Mapping[str, Any]) -> list[Part]:
 
 
 def _value(gap: str, event: Told, data: Mapping[str, Any]) -> str:
-    value = getattr(event, gap) if gap in Told.__annotations__ else data.get(gap, "")
+    value: Any = getattr(event, gap) if gap in Told.__annotations__ else data.get(gap, "")
+    if gap == "fields":
+        value = [
+            name.replace("_", " ") for name in data.get("changes") or data.get("after") or data.get("before") or ()
+        ]
+    elif gap == "named":
+        value = (data.get("after") or data.get("before") or {}).get("name")
+    elif gap == "actor":
+        value = value or "Warden"
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return "" if value is None else str(value)

@@ -35,7 +35,6 @@ def index(request: MemberRequest) -> HttpResponse:
             page = queries.find(request.organization.id, filters.search(request.mode), after=after, before=before)
         except OperationalError:
             failed = True
-    modes = [request.mode, ""]
     return render(
         request,
         "audit/list.html",
@@ -47,8 +46,8 @@ def index(request: MemberRequest) -> HttpResponse:
             "facets": FACETS,
             "listed": request.GET.get("result", "") in dict(FACETS),
             "kinds": SENTENCES,
-            "agents": names(request.organization.id, modes, "agent"),
-            "actions": names(request.organization.id, modes, "action"),
+            "agents": names(request.organization.id, request.mode, "agent"),
+            "actions": names(request.organization.id, request.mode, "action"),
         },
         status=503 if failed else 200,
     )

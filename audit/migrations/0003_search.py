@@ -91,7 +91,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='event',
-            index=models.Index(condition=models.Q(('kind__in', ['agent:check:allow', 'agent:log:success']), _negated=True), fields=['organization_id', 'mode', 'kind', '-at', '-id'], name='event_kind'),
+            index=models.Index(condition=models.Q(('kind__in', ['agent:check:allow', 'agent:action:log']), _negated=True), fields=['organization_id', 'mode', 'kind', '-at', '-id'], name='event_kind'),
         ),
         migrations.AddIndex(
             model_name='event',
