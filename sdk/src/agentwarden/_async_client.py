@@ -71,7 +71,7 @@ class AsyncAgentWarden:
         await self.close()
 
     async def close(self) -> None:
-        """Try once more, for two seconds, to deliver what could not be reported; then close the connections. Once is enough."""
+        """Try once more, for two seconds, to deliver what could not be reported; then close the connections."""
         if self._wire.closed:
             return
         try:
