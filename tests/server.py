@@ -24,7 +24,7 @@ def free_port() -> int:
 def test_database_url() -> str:
     """DATABASE_URL with the name that Django gave the test database."""
     parts = urlsplit(os.environ["DATABASE_URL"])
-    return parts._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
+    return f"{parts.scheme}://{parts.netloc}/{connection.settings_dict['NAME']}?{parts.query}"
 
 
 class Server:
