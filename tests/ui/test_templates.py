@@ -23,7 +23,7 @@ def test_every_template_compiles(path):
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=name)
 def test_no_template_has_inline_styles_or_scripts(path):
-    source = path.read_text()
+    source = re.sub(r"{%.*?%}|{{.*?}}", "", path.read_text())
     assert not re.search(r"\sstyle\s*=|<style|javascript:|\shx-on", source)
     assert not re.search(r"<[a-z][^>]*\son[a-z]+\s*=", source)
     for attributes, body in re.findall(r"<script\b([^>]*)>(.*?)</script>", source, re.DOTALL):
