@@ -45,6 +45,7 @@
         badge.querySelector("[data-number]").textContent = answer.waiting > 999 ? "999+" : answer.waiting;
       }
     }
+    region.dispatchEvent(new CustomEvent("live", { detail: answer, bubbles: true }));
     if (count === Number(region.dataset.count || 0)) return;
     region.dataset.count = count;
     say(region, count ? `${count} ${region.dataset.liveWord || "new"}` : "", count > 0);
