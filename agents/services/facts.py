@@ -62,9 +62,12 @@ FIELDS: dict[type[Model], tuple[str, ...]] = {
 }
 
 
-def facts(row: Model) -> dict[str, Any]:
-    """The fields of a row that people set, as JSON data. Secrets and their hashes are not among them."""
-    return {name: _plain(getattr(row, name)) for name in FIELDS[type(row)]}
+def facts(row: Model, *, whole: bool = False) -> dict[str, Any]:
+    """The fields of a row that people set, as JSON data. Secrets and their hashes are not among them.
+
+    Long texts are given by their hash, unless `whole`.
+    """
+    return {name: _plain(getattr(row, name), whole=whole) for name in FIELDS[type(row)]}
 
 
 def token(row: Model) -> str:
@@ -83,7 +86,7 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, *, whole: bool) -> Any:
     if isinstance(value, Decimal):
         return format(value.normalize(), "f") if value else "0"
     if isinstance(value, datetime):
@@ -96,6 +99,6 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, list):
         return sorted(value)
-    if isinstance(value, str) and len(value) > LONG:
+    if isinstance(value, str) and len(value) > LONG and not whole:
         return f"{len(value)} characters, SHA-256 {hashlib.sha256(value.encode()).hexdigest()}"
     return value

@@ -1,0 +1,35 @@
+from argparse import ArgumentParser, BooleanOptionalAction
+from typing import Any
+
+from agents.management.commands._base import AgentsCommand, as_json, given
+from agents.services import rules
+from agents.words import rule_sentence
+
+FIELDS = ("roles", "approvals", "denials", "reason_to_approve", "reason_to_deny", "minutes")
+
+
+class Command(AgentsCommand):
+    help = "Create an approval rule, or change the one of that name; what is not given stays as it is."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("name")
+        parser.add_argument("--roles", type=lambda text: text.split(","), help="such as owner,admin,approver")
+        parser.add_argument("--approvals", type=int, help="how many are needed")
+        parser.add_argument("--denials", type=int, help="how many end it")
+        parser.add_argument("--reason-to-approve", action=BooleanOptionalAction)
+        parser.add_argument("--reason-to-deny", action=BooleanOptionalAction)
+        parser.add_argument("--minutes", type=int, help="until a request expires")
+        parser.add_argument("--default", action="store_true", help="for tiers that name no rule")
+
+    def run(self, **options: Any) -> tuple[Any, str]:
+        organization = self.organization(options)
+        by, fields = self.by(organization, options), given(options, *FIELDS)
+        if options["default"]:
+            fields["is_default"] = True
+        rule = organization.approval_rules.filter(name=options["name"]).first()
+        if rule:
+            rule = rules.change_rule(rule=rule, by=by, **fields)
+        else:
+            rule = rules.create_rule(organization=organization, by=by, name=options["name"], **fields)
+        return as_json(rule), f"{rule.name}: {rule_sentence(rule.snapshot())}"
