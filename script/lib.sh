@@ -9,6 +9,10 @@ unset VIRTUAL_ENV PYTHONHOME
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "$@"; exit 1; }
 
+# Trust what this machine trusts, as pip does: a company's proxy signs with its own certificate.
+if [ -n "${PIP_CERT:-}" ]; then export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"; fi
+if [ -s /etc/ssl/certs/ca-certificates.crt ]; then export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-1}"; fi
+
 # usable FOLDER: make it if need be; true when files can be made in it.
 usable() { mkdir -p "$1" 2>/dev/null && [ -w "$1" ] && [ -x "$1" ]; }
 
@@ -28,7 +32,8 @@ if [ -z "${WARDEN_HOME:-}" ]; then
   if ours "$REPO/var"; then
     WARDEN_HOME="$REPO/var"
   else
-    WARDEN_HOME="${XDG_DATA_HOME:-${HOME:-$cache}/.local/share}/warden/$clone"
+    WARDEN_HOME="${XDG_DATA_HOME:-${HOME:-}/.local/share}/warden/$clone"
+    usable "$WARDEN_HOME" || WARDEN_HOME="$cache/$clone/var"
   fi
 fi
 export WARDEN_HOME UV_PROJECT_ENVIRONMENT="$venv"

@@ -68,16 +68,26 @@ class Home:
         note = self.path / "sockets.path"
         if note.exists():
             elsewhere = Path(note.read_text())
-            if _is_private(elsewhere) and _takes_sockets(elsewhere):
+            if self._is_ours(elsewhere) and _takes_sockets(elsewhere):
                 return elsewhere
         for base in (os.environ.get("XDG_RUNTIME_DIR"), "/tmp"):  # noqa: S108 - mkdtemp: private and unguessable
             if base and os.access(base, os.W_OK):
                 elsewhere = Path(tempfile.mkdtemp(prefix="warden-", dir=base))
                 if _takes_sockets(elsewhere):
+                    (elsewhere / "home").write_text(str(self.path))
                     note.write_text(str(elsewhere))
                     return elsewhere
                 elsewhere.rmdir()
         raise StartError(f"No folder found for sockets: the path of {own} is too long or unsuitable.")
+
+    def _is_ours(self, folder: Path) -> bool:
+        """Private still, and not that of the home we were copied from."""
+        try:
+            facts = folder.lstat()
+            private = stat.S_ISDIR(facts.st_mode) and not facts.st_mode & 0o066 and facts.st_uid == os.geteuid()
+            return private and (folder / "home").read_text() == str(self.path)
+        except OSError:
+            return False
 
     def claim(self, role: str) -> "Claim | None":
         """Become the one who runs this home's databases; None when somebody is already."""
@@ -151,11 +161,3 @@ def _takes_sockets(folder: Path) -> bool:
             return False
     name.unlink()
     return True
-
-
-def _is_private(folder: Path) -> bool:
-    try:
-        facts = folder.lstat()
-    except FileNotFoundError:
-        return False
-    return stat.S_ISDIR(facts.st_mode) and stat.S_IMODE(facts.st_mode) & 0o066 == 0 and facts.st_uid == os.geteuid()

@@ -114,6 +114,8 @@ class Postgres:
     def ready(self) -> bool:
         """Whether the server answers and the database is there; makes role and database the first time."""
         try:
+            if "ready" not in (self.data / "postmaster.pid").read_text().split():
+                return False  # asking would only fill the log
             with psycopg.connect(self._url("postgres", "postgres"), autocommit=True, connect_timeout=2) as connection:
                 if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'warden'").fetchone():
                     connection.execute("CREATE ROLE warden LOGIN")
@@ -121,7 +123,7 @@ class Postgres:
                     connection.execute("ALTER ROLE warden CREATEDB")  # a test run makes its own database
                 if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
                     connection.execute(f"CREATE DATABASE {DATABASE} OWNER warden")
-        except psycopg.OperationalError:
+        except (psycopg.OperationalError, FileNotFoundError):
             return False
         return True
 

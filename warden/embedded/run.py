@@ -26,6 +26,7 @@ MANAGE = (sys.executable, str(REPOSITORY / "manage.py"))
 
 def run(*, demo: bool) -> int:
     """Start everything, say where it is, keep it running. Returns the exit code: 0 after Ctrl-C or SIGTERM."""
+    os.umask(0o077)  # mail and logs are nobody else's business
     home = default_home()
     host, port = os.environ.get("HOST") or "127.0.0.1", _port()
     with contextlib.ExitStack() as stack:
@@ -60,17 +61,12 @@ def _start(supervisor: Supervisor, home: Home, claim: Claim, host: str, port: in
 
 def _prepare(supervisor: Supervisor, home: Home, *, demo: bool) -> list[str]:
     """Bring tables, static files and the first accounts up to date. Returns the lines a person should read."""
-
-    def manage(*words: str) -> list[str]:
-        return supervisor.run(Program(name=words[0], argv=(*MANAGE, *words), cwd=REPOSITORY, quiet=True))
-
-    manage("migrate", "--noinput")
     stamp, content = home.path / "static.stamp", _static_content()
-    if not stamp.exists() or stamp.read_text() != content:
-        manage("collectstatic", "--noinput", "--clear")
-        stamp.write_text(content)
-    notes = manage("seed_demo") if demo else []
-    return notes + manage("first_run")
+    stale = not stamp.exists() or stamp.read_text() != content
+    words = ("prepare", *(["--static"] if stale else []), *(["--demo"] if demo else []))
+    notes = supervisor.run(Program(name="prepare", argv=(*MANAGE, *words), cwd=REPOSITORY, quiet=True))
+    stamp.write_text(content)
+    return notes
 
 
 def _static_content() -> str:
@@ -106,15 +102,8 @@ def _programs(home: Home, host: str, port: int) -> Iterator[Program]:
     )
     yield Program(
         name="beat",
-        argv=(
-            *celery,
-            "beat",
-            "--loglevel",
-            "info",
-            "--schedule",
-            str(home.path / "celerybeat-schedule"),
-            "--pidfile=",
-        ),
+        quiet=True,  # it says every five seconds what it does
+        argv=(*celery, "beat", "--loglevel", "info", "--pidfile="),
         cwd=REPOSITORY,
     )
 
