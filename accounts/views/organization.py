@@ -8,7 +8,7 @@ from django.views.decorators.http import require_POST
 
 from accounts import rules
 from accounts.access import requires
-from accounts.forms.organization import NewOrganizationForm, OrganizationForm, PauseForm
+from accounts.forms.organization import UNITS, NewOrganizationForm, OrganizationForm, PauseForm
 from accounts.middleware import ORGANIZATION
 from accounts.pages import pages_for
 from accounts.requests import MemberRequest
@@ -40,6 +40,8 @@ def organization(request: MemberRequest) -> HttpResponse:
         "form": form,
         "may_write": may_write,
         "may_make": request.membership.may("owners:write"),
+        "cooldown_words": UNITS[form.initial["cooldown_unit"]],
+        "claim_words": UNITS[form.initial["claim_unit"]],
         "trail": trail_of(own, "org", own.pk),
     }
     return render(request, "accounts/organization.html", context, status=status_of(form))
