@@ -153,6 +153,7 @@ def _level(name: str, kind: Kind, rungs: list[Rung]) -> Level:
     # Below a name, only a maximum makes tiers of its children, and a deny without one is the last tier: "above: no".
     # Elsewhere such a deny is no rung: it denies every amount.
     tiers = kind == "tiers"
+    rungs = sorted(rungs, key=_height)
     grants = [
         each
         for each in rungs
@@ -165,17 +166,17 @@ def _level(name: str, kind: Kind, rungs: list[Rung]) -> Level:
     return Level(
         name=name,
         kind=kind,
-        rungs=tuple(sorted(ladder, key=_height)),
+        rungs=tuple(ladder),
         grants=tuple(grants),
         lasting=any(each.permission.expires_at is None for each in grants),
         denies=tuple(sorted(denies, key=_effort)),
     )
 
 
-def _height(rung: Rung) -> tuple[Decimal, int, bool, str]:
+def _height(rung: Rung) -> tuple[Decimal, int, bool, str, str]:
     permission = rung.permission
     maximum = _NO_MAXIMUM if permission.max_amount is None else permission.max_amount
-    return maximum, -STRICTNESS[permission.effect], _varies(rung), permission.id
+    return maximum, -STRICTNESS[permission.effect], _varies(rung), permission.action, permission.id
 
 
 def _effort(rung: Rung) -> tuple[bool, str]:

@@ -199,9 +199,13 @@ class _Check:
             if amount is None:
                 return self.amount_missing(level)
         unmet: Permission | None = None
+        failed: Permission | None = None
+        reason = ""
         for rung in usable:
             permission = rung.permission
             maximum = permission.max_amount
+            if failed and (failed.max_amount, failed.effect) != (maximum, permission.effect):
+                break  # only its equal may stand in for a rung that failed
             if maximum is not None and amount is not None and amount > maximum:
                 self.skip(permission, "over_maximum", f"{plain(amount)} is over its maximum {plain(maximum)}")
                 continue
@@ -209,11 +213,14 @@ class _Check:
                 if self.condition_holds(rung):
                     return self.take(rung, level)
             except ConditionFailed as failure:
-                self.apply(permission, "condition_error", f"Its condition could not be evaluated: {failure}")
+                self.skip(permission, "condition_error", f"Its condition could not be evaluated: {failure}")
                 reason = f"Condition of '{permission.action}' could not be evaluated: {failure}"
-                return self.answer("condition_error", reason, permission)
+                failed = permission
+                continue
             self.skip(permission, "condition_false", "Its condition is not met")
             unmet = permission
+        if failed:
+            return self.answer("condition_error", reason, failed)
         if unmet:
             return self.answer("condition_failed", f"Condition of '{unmet.action}' is not met")
         return self.over_maximum(usable)
