@@ -1,12 +1,13 @@
 """Every address that people open. Agents' paths (/sdk, /aap, /v1/data) never reach Django: see warden.asgi."""
 
+from django.conf import settings
 from django.urls import include, path
 from django.views.generic import RedirectView
 
 from accounts import urls as people
 from accounts.views import organization
 from approvals import views as approvals
-from warden import health
+from warden import health, styleguide
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="inbox"), name="home"),
@@ -21,6 +22,9 @@ urlpatterns = [
     path("", include(people)),
     path("audit/", include("audit.urls")),
 ]
+
+if not settings.PRODUCTION:
+    urlpatterns.append(path("styleguide", styleguide.styleguide, name="styleguide"))
 
 handler400 = "warden.errors.bad_request"
 handler403 = "warden.errors.forbidden"
