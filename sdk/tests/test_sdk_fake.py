@@ -140,6 +140,10 @@ async def test_an_approval_ends_once(connect: Connect, fake: FakeWarden) -> None
     with pytest.raises(APIError) as caught:
         await guard.claim(ids[0])
     assert caught.value.code == "approval_expired"
+    assert (await guard.cancel(ids[1])).status == "cancelled"
+    with pytest.raises(APIError) as late:
+        await guard.cancel(ids[2])
+    assert late.value.code == "already_decided"
     for method in (guard.get_approval, guard.claim, guard.cancel):
         with pytest.raises(APIError, match="not found"):
             await method("apr_none")

@@ -190,7 +190,7 @@ class AsyncAgentWarden:
         return await self._run(self._core.claim(approval_id, idempotency_key))
 
     async def cancel(self, approval_id: str) -> Approval:
-        """Give up: nobody is asked any more. Answers the approval, which may have been decided meanwhile."""
+        """Give up: nobody is asked any more; see `AgentWarden.cancel`."""
         return await self._run(self._core.cancel(approval_id))
 
     async def _run(self, steps: Steps[T]) -> T:

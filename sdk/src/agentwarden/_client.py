@@ -248,7 +248,10 @@ class AgentWarden:
         return self._run(self._core.claim(approval_id, idempotency_key))
 
     def cancel(self, approval_id: str) -> Approval:
-        """Give up: nobody is asked any more. Answers the approval, which may have been decided meanwhile."""
+        """Give up: nobody is asked any more.
+
+        Raises APIError (status 409, `code` already_decided) when it is too late for that.
+        """
         return self._run(self._core.cancel(approval_id))
 
     def _run(self, steps: Steps[T]) -> T:

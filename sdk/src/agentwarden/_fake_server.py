@@ -278,6 +278,9 @@ class FakeServer:
             return self._answer(404, {"detail": "Approval not found"})
         if approval.status == "pending":
             self._end(approval, "cancelled", None, None)
+        if approval.status != "cancelled":
+            told = {"detail": f"This approval is {approval.status} already", "code": "already_decided"}
+            return self._answer(409, told)
         return self._shown(approval_id)
 
     # -- waiting -----------------------------------------------------------------------------------------------

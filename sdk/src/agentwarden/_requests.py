@@ -107,8 +107,8 @@ def _post(
 ) -> Request:
     headers = {}
     if idempotency_key is not None:
-        if not isinstance(idempotency_key, str) or not re.fullmatch(r"[\x21-\x7e]{1,255}", idempotency_key):
-            raise ValidationError("idempotency_key is 1 to 255 printable ASCII characters without spaces")
+        if not isinstance(idempotency_key, str) or not re.fullmatch(r"[\x21-\x7e]{1,200}", idempotency_key):
+            raise ValidationError("idempotency_key is 1 to 200 printable ASCII characters without spaces")
         headers["Idempotency-Key"] = idempotency_key
     content = None if body is None else encode(body, what="request").encode()
     return Request("POST", path, body=content, headers=headers, agent_id=agent_id, action=action)
