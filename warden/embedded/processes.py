@@ -64,6 +64,7 @@ class Program:
     grace: float = 10.0  # seconds between the two signals
     identity: Identity | None = None
     quiet: bool = False  # lines go to the log file only
+    private: bool = False  # lines go nowhere: they may hold a password
 
 
 def spawn(program: Program, stdout: int | IO[bytes], *, env: Mapping[str, str]) -> subprocess.Popen[bytes]:

@@ -1,6 +1,7 @@
 """`script/run` and `script/manage`: a whole Warden, or one command of it, on this machine."""
 
 import contextlib
+import http.client
 import os
 import resource
 import signal
@@ -8,8 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -56,7 +55,7 @@ def _start(supervisor: Supervisor, home: Home, claim: Claim, host: str, port: in
         supervisor.start(program)
     supervisor.say(f"Warden is ready at http://127.0.0.1:{port}")
     for line in notes:
-        supervisor.say(line)
+        supervisor.confide(line)
 
 
 def _prepare(supervisor: Supervisor, home: Home, *, demo: bool) -> list[str]:
@@ -64,7 +63,7 @@ def _prepare(supervisor: Supervisor, home: Home, *, demo: bool) -> list[str]:
     stamp, content = home.path / "static.stamp", _static_content()
     stale = not stamp.exists() or stamp.read_text() != content
     words = ("prepare", *(["--static"] if stale else []), *(["--demo"] if demo else []))
-    notes = supervisor.run(Program(name="prepare", argv=(*MANAGE, *words), cwd=REPOSITORY, quiet=True))
+    notes = supervisor.run(Program(name="prepare", argv=(*MANAGE, *words), cwd=REPOSITORY, private=True))
     stamp.write_text(content)
     return notes
 
@@ -72,9 +71,10 @@ def _prepare(supervisor: Supervisor, home: Home, *, demo: bool) -> list[str]:
 def _static_content() -> str:
     """Changes whenever a static file, ours or a package's, may have."""
     digest = sha256((REPOSITORY / "uv.lock").read_bytes() + sys.prefix.encode())
-    for file in sorted(
-        path for path in REPOSITORY.glob("**/static/**/*") if ".venv" not in path.parts and path.is_file()
-    ):
+    files = (
+        path for pattern in ("static/**/*", "*/static/**/*") for path in REPOSITORY.glob(pattern) if path.is_file()
+    )
+    for file in sorted(files):
         facts = file.stat()
         digest.update(f"{file}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode())
     return digest.hexdigest()
@@ -179,14 +179,15 @@ def _check_port(host: str, port: int) -> None:
 
 def _answers(host: str, port: int) -> bool:
     """Whether /health/ready answers 200."""
-    target = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
-    request = urllib.request.Request(f"http://{target}:{port}/health/ready", headers={"Host": f"127.0.0.1:{port}"})
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy of the environment is for elsewhere
+    target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    connection = http.client.HTTPConnection(target, port, timeout=2)
     try:
-        with direct.open(request, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+        connection.request("GET", "/health/ready", headers={"Host": f"127.0.0.1:{port}"})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        connection.close()
 
 
 def _raise_file_limit() -> None:

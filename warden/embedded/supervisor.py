@@ -96,6 +96,10 @@ class Supervisor:
         """A line of our own for the terminal and the log."""
         self._write(text, text)
 
+    def confide(self, text: str) -> None:
+        """A line for the person at the terminal alone."""
+        self._write("", text or " ")
+
     def start(self, program: Program, *, patience: float = 60.0) -> None:
         """Start `program` and return when it is ready; from then on it is restarted whenever it ends.
 
@@ -231,7 +235,8 @@ class Supervisor:
         for line in lines:
             text = line.decode(errors="replace").rstrip()
             child.lines.append(text)
-            self._write(f"{child.program.name:<8} | {text}", "" if child.program.quiet else text)
+            if not child.program.private:
+                self._write(f"{child.program.name:<8} | {text}", "" if child.program.quiet else text)
         return bool(data)
 
     def _drain(self, child: _Child) -> None:
@@ -243,7 +248,8 @@ class Supervisor:
             child.output = -1
 
     def _write(self, logged: str, shown: str) -> None:
-        self._log.emit(logging.makeLogRecord({"msg": logged}))
+        if logged:
+            self._log.emit(logging.makeLogRecord({"msg": logged}))
         if shown and self._terminal:
             try:
                 print(shown, flush=True)  # noqa: T201 - the terminal is where this belongs
