@@ -24,6 +24,7 @@ class Row:
     sentence: Sentence
     amount: str
     who: str
+    who_briefly: str
     tally: rules.Tally
     needed: int
     why_not: str
@@ -46,6 +47,7 @@ def row(approval: Approval, case: rules.Case, person: rules.Person, now: datetim
         sentence=sentence(approval.action, approval.amount, context),
         amount=written(approval.amount),
         who=who_may(case.rule),
+        who_briefly=who_briefly(case.rule),
         tally=rules.tally(case),
         needed=case.rule.approvals,
         why_not=rules.why_not(case, person, now),
@@ -70,3 +72,9 @@ def who_may(rule: rules.Rule) -> str:
     if not able:
         return "nobody"
     return f"{', '.join(able[:-1])} or {able[-1]}" if len(able) > 1 else able[0]
+
+
+def who_briefly(rule: rules.Rule) -> str:
+    """`Approvers`, `Admins`, …: the least role that may decide, in the plural, for a line."""
+    able = [name for role, name in reversed(roles.ROLES.items()) if rule.lets(role)]
+    return f"{able[0]}s" if able else "Nobody"

@@ -7,6 +7,7 @@ from django.db import OperationalError, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.utils.dateparse import parse_datetime
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -14,7 +15,7 @@ from accounts.access import requires
 from approvals import states
 from approvals.dossier import dossier
 from approvals.inbox import VIEWS, Choice, Desk, Filters, with_patience
-from approvals.models import Approval
+from approvals.models import Approval, Review
 from approvals.rows import rows
 from audit.clock import database_now
 from audit.ids import read_id
@@ -47,23 +48,27 @@ def inbox(request: HttpRequest) -> HttpResponse:
 @never_cache
 @requires("approvals:read")
 def live(request: HttpRequest) -> HttpResponse:
-    """What changed since `since` (ISO 8601): how many came to this list, how many wait in all, and which ended."""
-    try:
-        since = datetime.fromisoformat(request.GET.get("since", ""))
-    except ValueError:
-        return JsonResponse({"detail": "since is not a time"}, status=400)
-    if since.tzinfo is None:
-        return JsonResponse({"detail": "since has no time zone"}, status=400)
+    """What changed since `since` (ISO 8601): how many came to this list, how many wait in all, and which ended.
+
+    With `only` (an approval's id), how often that one changed.
+    """
+    since = parse_datetime(request.GET.get("since", "").replace(" ", "+")) if request.GET.get("since") else None
+    if since is None or since.tzinfo is None:
+        return JsonResponse({"detail": "since must be a time with its zone, in ISO 8601"}, status=400)
     desk = _desk(request, database_now())
+    ended = desk.everything.filter(decided_at__gt=since).exclude(state=states.PENDING).order_by("-decided_at")
     with transaction.atomic():
         with_patience()
-        ended = desk.everything.filter(decided_at__gt=since).exclude(state=states.PENDING).order_by("-decided_at")
+        if "only" in request.GET:
+            one = desk.everything.filter(pk=read_id("apr", request.GET["only"]))
+            votes = Review.objects.filter(approval__in=one, created_at__gt=since).count()
+            return JsonResponse({"new": votes or ended.filter(pk__in=one).count(), "waiting": desk.waiting.count()})
         return JsonResponse(
             {
                 "new": desk.came_since(since),
                 "waiting": desk.waiting.count(),
                 "ended": {
-                    each.approval_id: render_to_string("approvals/_state.html", {"state": each.state})
+                    each.approval_id: render_to_string("approvals/_state.html", {"state": each.state}).strip()
                     for each in ended.only("id", "state")[:CHANGES]
                 },
             }

@@ -1,0 +1,106 @@
+"""Two people at once: one final state (I1), whoever wins."""
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+
+from accounts.models import User
+from approvals import rules, services
+from approvals.models import Approval, Review
+from audit.models import Event
+from notifications.models import Announcement
+from tests import factories
+from tests.approvals.conftest import Acme, make_acme
+
+PAIRS = 200
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def race(approval: Approval, acme: Acme, contenders: list[tuple[User, rules.Verdict]]) -> list[str]:
+    """Everybody decides at the same moment; what each was told."""
+    ready = threading.Barrier(len(contenders))
+
+    def decide(by: User, verdict: rules.Verdict) -> str:
+        try:
+            ready.wait(timeout=30)
+            services.review(
+                approval_id=approval.id,
+                by=by,
+                organization=acme.organization,
+                verdict=verdict,
+                reason="raced",
+                digest=approval.digest,
+                via="browser",
+            )
+        except rules.Refused as refused:
+            return refused.code
+        finally:
+            connection.close()
+        return verdict
+
+    with ThreadPoolExecutor(len(contenders)) as pool:
+        return list(pool.map(lambda contender: decide(*contender), contenders))
+
+
+def test_an_approval_and_a_denial_at_once_come_to_one_final_state() -> None:
+    acme = make_acme()
+    wins: Counter[str] = Counter()
+    for _ in range(PAIRS):
+        approval = factories.an_approval(agent=acme.bot)
+        told = race(approval, acme, [(acme.approver, "approve"), (acme.colleague, "deny")])
+        assert sorted(told) in (["approve", "decided"], ["decided", "deny"])
+        won = "approved" if "approve" in told else "denied"
+        approval.refresh_from_db()
+        assert approval.state == won
+        wins[won] += 1
+    assert Review.objects.count() == PAIRS
+    ends = ["person:approval:approved", "person:approval:denied"]
+    assert Event.objects.filter(kind__in=ends).count() == PAIRS
+    assert Event.objects.filter(kind__in=ends).values("target").distinct().count() == PAIRS
+    assert Announcement.objects.count() == PAIRS
+    assert sum(wins.values()) == PAIRS
+
+
+def test_the_two_votes_of_a_quorum_at_once_are_both_counted() -> None:
+    acme = make_acme()
+    for _ in range(20):
+        approval = factories.an_approval(agent=acme.bot, rule={"approvals": 2})
+        assert race(approval, acme, [(acme.approver, "approve"), (acme.colleague, "approve")]) == ["approve"] * 2
+        approval.refresh_from_db()
+        assert approval.state == "approved"
+        assert approval.reviews.count() == 2
+
+
+def test_one_person_clicking_five_times_at_once_votes_once() -> None:
+    acme = make_acme()
+    approval = factories.an_approval(agent=acme.bot)
+    assert race(approval, acme, [(acme.approver, "approve")] * 5) == ["approve"] * 5
+    assert Review.objects.count() == 1
+    assert Announcement.objects.count() == 1
+
+
+def test_a_decision_and_the_sweep_at_the_deadline_come_to_one_end() -> None:
+    acme = make_acme()
+    for _ in range(30):
+        approval = factories.an_approval(agent=acme.bot, minutes=0.0005)  # 30 ms from now
+
+        def sweep(_: int) -> None:
+            try:
+                for _ in range(4):
+                    services.expire_due()
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(1) as pool:
+            swept = pool.submit(sweep, 0)
+            told = race(approval, acme, [(acme.approver, "approve")])
+            swept.result()
+        services.expire_due()
+        approval.refresh_from_db()
+        if approval.state == "pending":  # neither came: the deadline was still ahead for both
+            pytest.fail("a request outlived its deadline")
+        assert (approval.state, told) in (("approved", ["approve"]), ("expired", ["expired"]))
+        assert Event.objects.filter(target=approval.approval_id, kind__contains=":approval:").count() == 1
