@@ -22,7 +22,7 @@ def send(*, to: str, subject: str, template: str, context: dict[str, Any]) -> st
 
 
 def deliver(message: EmailMessage) -> str:
-    """As `send`, for a finished message. Takes up to EMAIL_TIMEOUT seconds: never within a transaction."""
+    """As `send`, for a finished message. Takes as long as the mail server's time-out: never within a transaction."""
     if not is_configured():
         message.send()  # into the folder for mail
         return "No mail server is configured here, so nothing was sent."

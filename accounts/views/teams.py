@@ -20,7 +20,7 @@ PAGE = 50
 
 @requires("members:read")
 def team_list(request: MemberRequest) -> HttpResponse:
-    found = request.organization.teams.annotate(size=Count("members"))
+    found = request.organization.teams.annotate(size=Count("members")).order_by("name", "id")
     context = {
         "page": Paginator(found, PAGE).get_page(request.GET.get("page")),
         "may_write": request.membership.may("members:write"),

@@ -1,5 +1,6 @@
 """People in roles, in two organizations that must never notice each other."""
 
+import socket
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from django.test import Client
 from accounts.models import Membership, Organization, User
 from audit.models import Event
 
+SMTP = "django.core.mail.backends.smtp.EmailBackend"
 PASSWORD = "a long way to tipperary"
 
 
@@ -105,6 +107,13 @@ def told() -> Callable[..., list[Event]]:
     return find
 
 
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Mailbox(MessageHandler):
     def __init__(self) -> None:
         super().__init__()
@@ -121,11 +130,9 @@ class Mailbox(MessageHandler):
 def mailbox(settings) -> Iterator[Mailbox]:
     """A real mail server, and what it received."""
     box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=0)
+    controller = Controller(box, hostname="127.0.0.1", port=free_port())
     controller.start()
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = controller.server.sockets[0].getsockname()[:2]
-    settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
-    settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
+    options = {"host": "127.0.0.1", "port": controller.port, "timeout": 5}
+    settings.MAILERS = {"default": {"BACKEND": SMTP, "OPTIONS": options}}
     yield box
     controller.stop()
