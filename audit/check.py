@@ -29,9 +29,9 @@ def verify_row(event: Event) -> Checked:
     try:
         body = read_body(event.body)
         is_canonical = canonical(body) == event.body
-    except (ValueError, RecursionError):
+        said = _columns(body)
+    except (ValueError, RecursionError, AttributeError):
         return Checked(leaf.hex(), leaf == bytes(event.leaf), is_canonical=False, differs=("body",))
-    said = _columns(body)
     columns = {
         "id": show_id("evt", event.id),
         "at": timestamp(event.at),

@@ -1,13 +1,13 @@
 """An event's canonical body and its leaf hash: pure, shared by Django's services and the gateway."""
 
 import hashlib
-import json
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from audit.canonical import canonical
+from audit.canonical import canonical, read_canonical
 from audit.ids import new_id, show_id
 
 Mode = Literal["live", "test"]
@@ -65,6 +65,7 @@ class Row(NamedTuple):
 COLUMNS = Row._fields
 
 
+@lru_cache(maxsize=1_024)
 def timestamp(at: datetime) -> str:
     """RFC 3339 in UTC with microseconds: 2026-01-02T03:04:05.000006Z."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -114,5 +115,5 @@ def row(entry: Entry, at: datetime) -> Row:
 
 def read_body(body: str) -> dict[str, Any]:
     """The JSON object that `body` holds."""
-    value: dict[str, Any] = json.loads(body)
+    value: dict[str, Any] = read_canonical(body)
     return value

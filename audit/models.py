@@ -1,5 +1,7 @@
 """The record. A row, once written, never changes: the database itself refuses (see migration 0002)."""
 
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 
@@ -84,16 +86,26 @@ class Event(models.Model):
     @property
     def sentence(self) -> list[Part]:
         """What happened, in words. Of a long event read in a list, what only its body says is left out."""
-        brief = getattr(self, "brief", None)
-        body = self.body if brief is None else brief
-        return tell(self, read_body(body).get("data", {}) if body else {})
+        return tell(self, _data(getattr(self, "brief", None) or self._body_if_read))
 
     @property
     def icon(self) -> str:
         return icon(self.kind)
 
     @property
-    def data(self) -> dict[str, object]:
+    def data(self) -> dict[str, Any]:
         """What the event says beyond its columns."""
-        data: dict[str, object] = read_body(self.body).get("data", {})
-        return data
+        return _data(self.body)
+
+    @property
+    def _body_if_read(self) -> str:
+        return "" if "body" in self.get_deferred_fields() else self.body
+
+
+def _data(body: str) -> dict[str, Any]:
+    """Empty where the body was tampered with so that it says nothing: audit.check tells of that."""
+    try:
+        data = read_body(body).get("data") if body else None
+    except (ValueError, RecursionError, AttributeError):
+        return {}
+    return data if isinstance(data, dict) else {}

@@ -148,15 +148,23 @@ def _fill(words: str, event: Told, data: Mapping[str, Any]) -> list[Part]:
 
 
 def _value(gap: str, event: Told, data: Mapping[str, Any]) -> str:
-    value: Any = getattr(event, gap) if gap in Told.__annotations__ else data.get(gap, "")
-    if gap == "fields":
-        value = [
-            name.replace("_", " ") for name in data.get("changes") or data.get("after") or data.get("before") or ()
-        ]
-    elif gap == "named":
-        value = (data.get("after") or data.get("before") or {}).get("name")
-    elif gap == "actor":
-        value = value or "Warden"
+    changed = _first(data, "changes", "after", "before")
+    value: Any
+    match gap:
+        case "fields":
+            value = [name.replace("_", " ") for name in changed]
+        case "named":
+            value = changed.get("name")
+        case "actor":
+            value = event.actor or "Warden"
+        case "kind" | "agent" | "action" | "target" | "result":
+            value = getattr(event, gap)
+        case _:
+            value = data.get(gap)
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return "" if value is None else str(value)
+
+
+def _first(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return next((value for name in names if isinstance(value := data.get(name), dict) and value), {})
