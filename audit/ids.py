@@ -3,6 +3,7 @@
 import os
 import time
 import uuid
+from functools import lru_cache
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32
 _VALUES = {letter: value for value, letter in enumerate(ALPHABET)}
@@ -20,10 +21,14 @@ def new_id() -> uuid.UUID:
     return uuid.UUID(int=head << 64 | 1 << 63 | int.from_bytes(os.urandom(8), "big") >> 2)
 
 
+@lru_cache(maxsize=4_096)  # one request shows the same identifier several times
+def _letters(number: int) -> str:
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
+
+
 def show_id(prefix: str, value: uuid.UUID) -> str:
     """`show_id("apr", …)` → `apr_01J…`: the prefix and 26 letters of Crockford's base 32."""
-    number = value.int
-    return f"{prefix}_" + "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
+    return f"{prefix}_{_letters(value.int)}"
 
 
 def read_id(prefix: str, text: str) -> uuid.UUID | None:
