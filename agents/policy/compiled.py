@@ -15,6 +15,7 @@ from typing import Literal
 
 from .conditions import Condition, ConditionError, compile_condition
 from .model import STRICTNESS, Agent, Permission, Policy
+from .money import plain
 from .names import is_permission_name, is_wildcard, parent
 from .versions import content_hash
 
@@ -24,11 +25,12 @@ _NO_MAXIMUM = Decimal("Infinity")
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One permission and its compiled condition; `broken` says why the condition could not be compiled."""
+    """One permission, its compiled condition or why there is none (`broken`), and its maximum as it is written."""
 
     permission: Permission
-    condition: Condition | None
-    broken: str
+    condition: Condition | None = None
+    broken: str = ""
+    maximum: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +143,13 @@ def _index(agent: Agent) -> Index:
 
 
 def _rung(permission: Permission) -> Rung:
+    maximum = "" if permission.max_amount is None else plain(permission.max_amount)
     if not permission.condition.strip():
-        return Rung(permission, None, "")
+        return Rung(permission, maximum=maximum)
     try:
-        return Rung(permission, compile_condition(permission.condition), "")
+        return Rung(permission, compile_condition(permission.condition), maximum=maximum)
     except ConditionError as error:
-        return Rung(permission, None, error.message)
+        return Rung(permission, broken=error.message, maximum=maximum)
 
 
 def _level(name: str, kind: Kind, rungs: list[Rung]) -> Level:

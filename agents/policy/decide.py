@@ -123,18 +123,17 @@ class _Check:
             if self.expired(permission):
                 return self.skip(permission, "expired", f"It {_expiry(permission)}")
             self.conditional = True
-        if self.elsewhere(permission, permission.environment, self.request.environment):
-            return self.skip(permission, "environment", f"Only in environment '{permission.environment}'")
-        if self.elsewhere(permission, permission.callee, self.request.callee):
-            return self.skip(permission, "callee", f"Only for {permission.callee}")
+        environment, callee = permission.environment, permission.callee
+        if environment is not None and self.elsewhere(permission, environment, self.request.environment):
+            return self.skip(permission, "environment", f"Only in environment '{environment}'")
+        if callee is not None and self.elsewhere(permission, callee, self.request.callee):
+            return self.skip(permission, "callee", f"Only for {callee}")
         return True
 
     @staticmethod
-    def elsewhere(permission: Permission, meant: str | None, given: str | None) -> bool:
+    def elsewhere(permission: Permission, meant: str, given: str | None) -> bool:
         """Whether a permission means another environment or callee. A deny may mean one that is not known."""
-        if meant is None or meant == given:
-            return False
-        return permission.effect != "deny" or given is not None
+        return meant != given and (permission.effect != "deny" or given is not None)
 
     def same_currency(self, permission: Permission) -> bool:
         if permission.currency is None:
@@ -200,14 +199,15 @@ class _Check:
                 return self.amount_missing(level)
         unmet: Permission | None = None
         failed: Permission | None = None
-        reason = ""
+        reason = written = ""
         for rung in usable:
             permission = rung.permission
             maximum = permission.max_amount
             if failed and (failed.max_amount, failed.effect) != (maximum, permission.effect):
                 break  # only its equal may stand in for a rung that failed
             if maximum is not None and amount is not None and amount > maximum:
-                self.skip(permission, "over_maximum", f"{plain(amount)} is over its maximum {plain(maximum)}")
+                written = written or plain(amount)
+                self.skip(permission, "over_maximum", f"{written} is over its maximum {rung.maximum}")
                 continue
             try:
                 if self.condition_holds(rung):
