@@ -10,6 +10,7 @@ from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
+from allauth.socialaccount.providers.base import AuthProcess
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from axes.utils import reset as forget_failures
 from cryptography.fernet import Fernet, MultiFernet
@@ -22,18 +23,28 @@ from django.http import HttpRequest
 from django.shortcuts import render
 
 from accounts import identities, mail
+from accounts.lockout import client_ip
 from accounts.models import User
 from accounts.services.people import tell_everywhere
+from audit.clock import database_now
 
 
-class AccountAdapter(DefaultAccountAdapter):
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
+
+    def new_user(self, request: HttpRequest) -> User:
+        """Never saved: django-allauth keeps it in a session, as JSON, which has no database defaults."""
+        return User(created_at=database_now())
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        return client_ip(request) or "0.0.0.0"  # noqa: S104 - nobody's address: the peer is a Unix socket
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
         """Names the account to the lock-out, in one spelling, for log-in and for asking again."""
         login = str(credentials.get("email") or "").lower()
-        return super().authenticate(request, login=login, **credentials)
+        user: User | None = super().authenticate(request, login=login, **credentials)
+        return user
 
     def set_password(self, user: User, password: str) -> None:
         """Sets a password and says in the record how: changed, set for the first time, or reset by mail."""
@@ -69,7 +80,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return mail.site_url(urlsplit(super().get_email_confirmation_url(request, emailconfirmation)).path)
 
 
-class MFAAdapter(DefaultMFAAdapter):
+class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     """Second factors' secrets are encrypted at rest, under a key made from SECRET_KEY (or SECRET_KEY_FALLBACKS)."""
 
     def encrypt(self, text: str) -> str:
@@ -88,13 +99,13 @@ def _derived(key: str) -> bytes:
     return base64.urlsafe_b64encode(HKDF(SHA256(), 32, None, b"accounts: second factors").derive(key.encode()))
 
 
-class SocialAccountAdapter(DefaultSocialAccountAdapter):
+class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         return False
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         """Lets in who is linked, who is a member or invited by an address the provider has verified; nobody else."""
-        if sociallogin.is_existing or sociallogin.state.get("process") == "connect":
+        if sociallogin.is_existing or sociallogin.state.get("process") in (AuthProcess.CONNECT, AuthProcess.REDIRECT):
             return
         found = identities.person_for(sociallogin)
         if found.user is None:
@@ -103,7 +114,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
         sociallogin.connect(request, found.user)
 
 
-class UserSessionsAdapter(DefaultUserSessionsAdapter):
+class UserSessionsAdapter(DefaultUserSessionsAdapter):  # type: ignore[misc]
     def end_sessions(self, sessions: Any) -> None:
         """Ends sessions, all in one transaction with the event that says how many."""
         sessions = list(sessions)

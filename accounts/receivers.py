@@ -57,7 +57,7 @@ def _told_of_login(what: str, email: str, request: HttpRequest | None) -> None:
     ip = (client_ip(request) if request else None) or ""
     user = User.objects.filter(email=email.lower()).first()
     if user:
-        tell_everywhere(user, what, by=SYSTEM, ip=ip)
+        tell_everywhere(user, what, SYSTEM, ip=ip)
     else:
         log.info("login.unknown", what=what, ip=ip)
 

@@ -9,7 +9,7 @@ from audit.leaf import Mode
 class MemberRequest(HttpRequest):
     """Somebody who is logged in and belongs to an organization: accounts.middleware sets these."""
 
-    user: User  # type: ignore[assignment]
+    user: User
     membership: Membership
     organization: Organization
     mode: Mode

@@ -52,7 +52,7 @@ class OrganizationForm(forms.Form):
             "claim": claim,
             "claim_unit": claim_unit,
         }
-        super().__init__(*args, initial=initial, **kwargs)
+        super().__init__(*args, **kwargs | {"initial": initial})
 
     def clean_environments(self) -> list[str]:
         labels = [label.strip() for label in self.cleaned_data["environments"].split(",") if label.strip()]
@@ -102,7 +102,7 @@ class TeamForm(forms.Form):
     name = forms.CharField(max_length=80, widget=forms.TextInput(attrs={"autocomplete": "off"}))
 
 
-class _Members(forms.ModelMultipleChoiceField):
+class _Members(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
     def label_from_instance(self, obj: Membership) -> str:
         name = f"{obj.user.name} <{obj.user.email}>" if obj.user.name else obj.user.email
         return f"{name}, {obj.get_role_display().lower()}"
@@ -110,7 +110,7 @@ class _Members(forms.ModelMultipleChoiceField):
 
 class TeamMembersForm(forms.Form):
     def __init__(self, *args: Any, team: Team, **kwargs: Any) -> None:
-        super().__init__(*args, initial={"members": team.members.all()}, **kwargs)
+        super().__init__(*args, **kwargs | {"initial": {"members": team.members.all()}})
         self.fields["members"] = _Members(
             team.organization.memberships.select_related("user"),
             required=False,

@@ -16,13 +16,15 @@ class UserManager(BaseUserManager["User"]):
 
         Nobody signs up by themselves: whoever makes a person vouches for the address, which counts as verified.
         """
+        from allauth.account.models import EmailAddress  # needs this module first
+
         if "@" not in email:
             raise ValueError(f"{email!r} is not an e-mail address")
         user = self.model(email=email.strip().lower(), **fields)
         user.set_password(password)
         with transaction.atomic(using=self._db):
             user.save(using=self._db)
-            user.emailaddress_set.create(email=user.email, verified=True, primary=True)  # django-allauth's own row
+            EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
         return user
 
     def get_by_natural_key(self, username: str | None) -> "User":

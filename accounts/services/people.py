@@ -38,7 +38,7 @@ def set_theme(*, user: User, theme: str) -> None:
     User.objects.filter(pk=user.pk).update(theme=theme)
 
 
-def tell_everywhere(user: User, what: str, *, by: Actor | None = None, **data: Any) -> None:
+def tell_everywhere(user: User, what: str, by: Actor | None = None, /, **data: Any) -> None:
     """Records `what` in each organization the person belongs to, as their own doing unless `by` says otherwise."""
     actor = by or user.actor
     with transaction.atomic():

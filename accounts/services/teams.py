@@ -18,8 +18,8 @@ def _name(organization: Organization, name: str, team: Team | None = None) -> tu
     slug = slugify(name).replace("_", "-").strip("-")[:64].strip("-")
     if not slug:
         raise Refused("Give the team a name with letters or digits.")
-    others = Team.objects.filter(organization=organization, slug=slug)
-    if others.exclude(pk=team.pk if team else None).exists():
+    namesake = Team.objects.filter(organization=organization, slug=slug).first()
+    if namesake and namesake != team:
         raise Refused(f"There is a team “{name}” already.")
     return name, slug
 

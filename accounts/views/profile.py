@@ -4,6 +4,7 @@ from uuid import UUID
 
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.adapter import get_adapter
+from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -35,7 +36,7 @@ def profile(request: MemberRequest) -> HttpResponse:
         "memberships": request.user.memberships.select_related("organization"),
         "factors": Authenticator.objects.filter(user=request.user).exclude(type="recovery_codes").count(),
         "providers": get_adapter().list_providers(request) if settings.SOCIALACCOUNT_PROVIDERS else [],
-        "identities": request.user.socialaccount_set.count(),
+        "identities": SocialAccount.objects.filter(user=request.user).count(),
     }
     return render(request, "accounts/profile.html", context, status=status_of(form))
 

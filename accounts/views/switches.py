@@ -1,7 +1,6 @@
 """The small switches on top of every page: organization, live or test, theme."""
 
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
@@ -11,18 +10,16 @@ from accounts.models import User
 from accounts.requests import MemberRequest
 from accounts.services import people
 from accounts.views.answers import next_url
+from audit.ids import read_id
 
 
 @require_POST
 def switch_organization(request: MemberRequest) -> HttpResponse:
     """To another organization one belongs to; always to the start, as this page's things are not there."""
-    try:
-        membership = request.user.memberships.filter(organization=request.POST.get("organization", "")).first()
-    except (ValidationError, ValueError):
-        membership = None
-    if membership is None:
+    chosen = read_id("org", request.POST.get("organization", ""))
+    if chosen is None or not request.user.memberships.filter(organization=chosen).exists():
         raise Http404
-    request.session[ORGANIZATION] = str(membership.organization_id)
+    request.session[ORGANIZATION] = str(chosen)
     return redirect("/")
 
 

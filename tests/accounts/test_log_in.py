@@ -32,7 +32,7 @@ def again(client: Client) -> None:
     client.post("/accounts/reauthenticate/", {"password": PASSWORD})
 
 
-# --- password ---------------------------------------------------------------------------------------------------------
+# --- password -------------------------------------------------------------------------------------------------------
 
 
 def test_a_member_logs_in_and_out_and_each_of_their_organizations_records_it(viewer, elsewhere, client, told):
@@ -119,7 +119,7 @@ def test_after_logging_in_one_goes_to_our_own_pages_only(viewer, client):
     assert client.post("/accounts/login/", data)["Location"] == "/"
 
 
-# --- second factors -----------------------------------------------------------------------------------------------------
+# --- second factors -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def test_setting_up_an_app_needs_the_password_again_and_is_recorded(viewer, brow
     assert {event.data["type"] for event in told("person:mfa:remove")} == {"totp", "recovery_codes"}
 
 
-# --- passwords ------------------------------------------------------------------------------------------------------------
+# --- passwords ------------------------------------------------------------------------------------------------------
 
 
 def test_changing_the_password_ends_the_other_sessions_and_is_recorded(viewer, told):
@@ -216,7 +216,7 @@ def test_a_reset_says_the_same_for_an_unknown_address_and_when_mail_is_down(view
     assert {(answer.status_code, answer["Location"]) for answer in answers} == {(302, "/accounts/password/reset/done/")}
 
 
-# --- address and sessions ---------------------------------------------------------------------------------------------------
+# --- address and sessions -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)

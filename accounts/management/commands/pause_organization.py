@@ -19,5 +19,6 @@ class Command(PeopleCommand):
     def answer(self, **options: Any) -> tuple[Any, str]:
         organization = find_organization(options["organization"])
         paused = organizations.pause(organization=organization, by=COMMAND_LINE, reason=options["reason"])
-        data = {"organization": paused.slug, "paused_at": paused.paused_at.isoformat(), "reason": paused.paused_reason}
+        at = paused.paused_at.isoformat() if paused.paused_at else None
+        data = {"organization": paused.slug, "paused_at": at, "reason": paused.paused_reason}
         return data, f"{paused} is paused: every check is denied."
