@@ -56,6 +56,7 @@ def configure() -> None:
                 "django.server": {"level": "WARNING"},
                 "httpx": {"level": "WARNING"},
                 "celery.app.trace": {"level": "WARNING"},
+                "celery.worker.strategy": {"level": "WARNING"},
                 "axes": {"level": "WARNING"},
             },
         }

@@ -23,9 +23,9 @@ from agents.services.permissions import create_permission
 
 SLUG = "demo"
 PEOPLE = {
-    "owner@example.com": ("Olivia Owner", roles.OWNER, "owns the agents, so she cannot decide what they ask"),
-    "approver@example.com": ("Amir Approver", roles.APPROVER, "decides"),
-    "viewer@example.com": ("Vera Viewer", roles.VIEWER, "looks on"),
+    "owner@example.com": ("Owner", roles.OWNER, "owns the agents, so she cannot decide what they ask"),
+    "approver@example.com": ("Approver", roles.APPROVER, "decides"),
+    "viewer@example.com": ("Viewer", roles.VIEWER, "looks on"),
 }
 SUPPORT, DATA, DEVOPS = "customer-support-bot", "data-processing-bot", "devops-bot"
 AGENTS: dict[str, dict[str, str]] = {
