@@ -90,7 +90,10 @@ sync() {
   if [ "$group" = dev ]; then flags=() tool=pytest; fi
   stamp="$venv/.warden-$group"
   want="$REPO $(cat "$REPO/uv.lock" "$REPO/pyproject.toml" "$REPO/sdk/pyproject.toml" "$REPO/.python-version" | cksum)"
-  fresh() { [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] && works "$PYTHON" -c "import $tool"; }
+  fresh() { # what is synced for development will do to run
+    { [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] || [ "$(cat "$venv/.warden-dev" 2>/dev/null)" = "$want" ]; } &&
+      works "$PYTHON" -c "import $tool"
+  }
   if fresh; then return; fi
   (
     if type -P flock >/dev/null; then flock 9; fi

@@ -3,7 +3,9 @@
 A program whose name ends in `?` never becomes ready.
 """
 
+import operator
 import sys
+from functools import partial
 
 from warden.embedded.home import Home
 from warden.embedded.processes import Program, StartError
@@ -13,8 +15,8 @@ programs = [word.split("=", 1) for word in sys.argv[2:]]
 with Supervisor(Home(sys.argv[1])) as supervisor:
     try:
         for name, command in programs:
-            ready = not name.endswith("?")
-            supervisor.start(Program(name, ("sh", "-c", command), grace=0.5, ready=lambda ready=ready: ready))
+            never = name.endswith("?")
+            supervisor.start(Program(name, ("sh", "-c", command), grace=0.5, ready=partial(operator.not_, never)))
         print("READY", flush=True)
         supervisor.watch()
     except Stopped:
