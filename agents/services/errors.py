@@ -1,5 +1,7 @@
-"""Why a change was not made, besides ValidationError (a wrong value) and Refused of accounts.rules (it may not be)."""
+"""Why a change was not made, besides ValidationError (a wrong value) and Refused (it may not be)."""
+
+from accounts.rules import Refused
 
 
-class Conflict(Exception):
-    """Somebody else changed or deleted it since it was read. Nothing was changed; the message says what to do."""
+class Conflict(Refused):
+    """Somebody else changed or deleted it since it was read. Nothing was changed; the message says so."""

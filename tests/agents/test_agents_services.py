@@ -17,7 +17,7 @@ from audit.models import Event
 
 
 def last() -> Event:
-    return Event.objects.order_by("-id").first()
+    return Event.objects.order_by("-at").first()
 
 
 def test_a_new_agent_may_do_nothing_and_is_recorded(acme, people):

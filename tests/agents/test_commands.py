@@ -46,7 +46,7 @@ def test_agents_are_created_changed_listed_and_deleted(acme, people, tmp_path):
         "change_agent", "support-bot", "--team", "support", "--purpose", "Answers", "--by", people.admin.email
     )
     assert (changed["owner_user"], changed["owner_team"], changed["purpose"]) == (None, "support", "Answers")
-    assert Event.objects.order_by("-id").first().actor == people.admin.email
+    assert Event.objects.order_by("-at").first().actor == people.admin.email
     assert [agent["slug"] for agent in run("list_agents")] == ["support-bot"]
     assert run("list_agents", "--status", "banned") == []
     run("delete_agent", "support-bot")

@@ -37,7 +37,7 @@ def test_the_secret_is_in_no_event_and_no_row(acme, people, bot):
         for hidden in (secret, rolled.secret, secret[3:-6], bytes(key.key_hash).hex()):
             assert hidden not in event.body
     assert secret not in str(list(ApiKey.objects.values()))
-    kinds = Event.objects.filter(kind__startswith="person:key").order_by("id").values_list("kind", flat=True)
+    kinds = Event.objects.filter(kind__startswith="person:key").order_by("at").values_list("kind", flat=True)
     assert list(kinds) == ["person:key:create", "person:key:create", "person:key:roll", "person:key:revoke"]
 
 

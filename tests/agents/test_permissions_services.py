@@ -25,7 +25,7 @@ def tier(agent, by, **fields):
 
 
 def last() -> Event:
-    return Event.objects.order_by("-id").first()
+    return Event.objects.order_by("-at").first()
 
 
 def test_a_tier_decides_from_its_commit_on(acme, people, bot):

@@ -27,7 +27,7 @@ def test_another_default_replaces_the_first_and_both_are_recorded(acme, people, 
     assert (rule.is_default, standard.is_default) == (True, False)
     rules.change_rule(rule=standard, by=people.admin, is_default=True)
     assert ApprovalRule.objects.get(organization=acme, is_default=True) == standard
-    events = Event.objects.filter(kind="person:rule:change").order_by("-id")
+    events = Event.objects.filter(kind="person:rule:change").order_by("-at")
     assert events[0].data["after"] == {"is_default": True}
     assert events[1].data["after"] == {"is_default": False}
 

@@ -15,7 +15,6 @@ from accounts.models import Organization, Team, User
 from agents import policy
 from agents.load import permission_of
 from agents.models import Agent, ApiKey, ApprovalRule, Permission
-from agents.services.errors import Conflict
 from agents.services.facts import facts
 from agents.services.writing import public_id
 from audit.ids import read_id
@@ -38,8 +37,6 @@ class AgentsCommand(PeopleCommand):
             said = error.message_dict if hasattr(error, "error_dict") else {"": error.messages}
             lines = [f"{name}: {text}".removeprefix(": ") for name, texts in said.items() for text in texts]
             raise CommandError("\n".join(lines)) from error
-        except Conflict as error:
-            raise CommandError(str(error)) from error
 
     def run(self, **options: Any) -> tuple[Any, str]:
         """Does it. Returns what to say, as JSON data and in words."""
