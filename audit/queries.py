@@ -59,8 +59,9 @@ def find(
     after: uuid.UUID | None = None,
     before: uuid.UUID | None = None,
     size: int = PAGE,
+    whole: bool = False,
 ) -> Page:
-    """The `size` events older than `after`, or newer than `before`, or the newest.
+    """The `size` events older than `after`, or newer than `before`, or the newest; with all of long bodies if `whole`.
 
     What is added meanwhile never moves a row to another page. Raises django.db.OperationalError after PATIENCE.
     """
@@ -68,7 +69,7 @@ def find(
     place = _place(organization_id, before or after)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(PATIENCE)])
-        rows = _take(_branches(organization_id, search), place, size + 1, backwards=backwards)
+        rows = _take(_branches(organization_id, search), place, size + 1, backwards=backwards, whole=whole)
         cursor.execute("SELECT set_config('statement_timeout', '0', true)")
     more, rows = len(rows) > size, rows[:size]
     if backwards:

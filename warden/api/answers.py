@@ -1,0 +1,379 @@
+"""What /api answers with, and how each is made of a row."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import msgspec
+from django.conf import settings
+from msgspec import Meta, Struct
+
+from accounts import models as accounts
+from agents import models as agents
+from approvals import models as approvals
+from approvals import rules
+from audit.ids import show_id
+from audit.models import Event as Recorded
+from warden.api.bodies import Effect, Mode, Risk, Role, Status
+
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
+class Agent(Struct):
+    """`id` and `slug` both name it to /sdk and /api."""
+
+    id: str
+    slug: str
+    name: str
+    purpose: str
+    status: Status
+    owner_email: str | None
+    owner_team: str | None
+    notes: str
+    documentation: str
+    spiffe_id: str | None
+    organization_id: str
+    created_at: Moment
+    last_audited_at: Moment | None
+
+
+class Permission(Struct):
+    id: str
+    agent_id: str
+    action: str
+    effect: Effect
+    requires_approval: bool
+    max_amount: Decimal | None
+    currency: str
+    environment: str
+    condition: str
+    callee: str
+    risk: Risk
+    approval_rule: str | None
+    expires_at: Moment | None
+    notes: str
+    created_at: Moment
+    changed_at: Moment
+
+
+class Key(Struct):
+    """An agent's key, without its secret."""
+
+    id: str
+    name: str
+    mode: Mode
+    agent_id: Annotated[str | None, Meta(description="null: every agent of the organization.")]
+    environment: str
+    scopes: list[str]
+    last4: str
+    rate_limit: int | None
+    created_at: Moment
+    expires_at: Moment | None
+    revoked_at: Moment | None
+    last_used_at: Moment | None
+    rolled_to: str | None
+
+
+class NewKeyAnswer(Struct):
+    """The only time that the key itself is shown."""
+
+    api_key: str
+    key: Key
+
+
+class Rule(Struct):
+    id: str
+    name: str
+    is_default: bool
+    roles: list[str]
+    approvals: int
+    denials: int
+    reason_to_approve: bool
+    reason_to_deny: bool
+    minutes: int
+    created_at: Moment
+
+
+class ReviewAnswer(Struct):
+    by: str
+    verdict: Literal["approve", "deny"]
+    reason: str
+    via: str
+    created_at: Moment
+
+
+class Approval(Struct):
+    """A request of an agent. Send its `digest` with a decision, to be sure of what you decide."""
+
+    id: str
+    status: Annotated[Literal["pending", "approved", "denied", "expired", "cancelled"], Meta(description="As of now.")]
+    mode: Mode
+    agent_id: str
+    agent: str
+    action: str
+    context: Annotated[msgspec.Raw, Meta(description="What the agent asked, as it is decided.")]
+    reasoning: Annotated[str, Meta(description="Unverified: written by the agent.")]
+    amount: Decimal | None
+    currency: str
+    environment: str
+    risk: Risk
+    digest: str
+    permission: Annotated[msgspec.Raw, Meta(description="The tier that asked, as it was.")]
+    rule: Annotated[dict[str, Any], Meta(description="The approval rule, as it was.")]
+    policy_version: str
+    created_at: Moment
+    expires_at: Moment
+    decided_at: Moment | None
+    decided_by: str | None
+    reason: str
+    claim_until: Moment | None
+    claimed_at: Moment | None
+    outcome: str
+    outcome_at: Moment | None
+    reviews: list[ReviewAnswer]
+    url: str
+
+
+class Log(Struct):
+    """What an agent said came of an action."""
+
+    id: str
+    agent_id: str
+    organization_id: str
+    action: str
+    status: str
+    context: dict[str, Any] | None
+    created_at: Moment
+    approval_id: str | None
+    decision_id: str | None
+    ip_address: str | None
+
+
+class Event(Struct):
+    """One event of the record. `leaf` is SHA-256 of a zero byte and the canonical JSON of `event`."""
+
+    id: str
+    leaf: str
+    event: msgspec.Raw
+
+
+class Organization(Struct):
+    id: str
+    slug: str
+    name: str
+    environments: list[str]
+    cooldown_seconds: int
+    claim_seconds: int
+    paused_at: Annotated[Moment | None, Meta(description="While this is set, every check is denied.")]
+    paused_by: str
+    paused_reason: str
+    created_at: Moment
+
+
+class Member(Struct):
+    id: str
+    email: str
+    name: str
+    role: Role
+    teams: list[str]
+    created_at: Moment
+
+
+class Team(Struct):
+    id: str
+    slug: str
+    name: str
+    members: list[str]
+    created_at: Moment
+
+
+class Invitation(Struct):
+    id: str
+    email: str
+    role: Role
+    invited_by: str | None
+    created_at: Moment
+    expires_at: Moment
+
+
+class NewInvitationAnswer(Struct):
+    """The only time that the link is shown. `mail_error` says why no mail went out, if none did."""
+
+    link: str
+    mail_error: str
+    invitation: Invitation
+
+
+def agent(row: agents.Agent) -> Agent:
+    return Agent(
+        id=str(row.id),
+        slug=row.slug,
+        name=row.name,
+        purpose=row.purpose,
+        status=row.status,  # type: ignore[arg-type]
+        owner_email=row.owner_user.email if row.owner_user else None,
+        owner_team=row.owner_team.slug if row.owner_team else None,
+        notes=row.notes,
+        documentation=row.documentation,
+        spiffe_id=row.spiffe_id,
+        organization_id=str(row.organization_id),
+        created_at=row.created_at,
+        last_audited_at=row.last_audited_at,
+    )
+
+
+def permission(row: agents.Permission) -> Permission:
+    return Permission(
+        id=show_id("prm", row.id),
+        agent_id=str(row.agent_id),
+        action=row.action,
+        effect=row.effect,  # type: ignore[arg-type]
+        requires_approval=row.effect == "ask",
+        max_amount=plain(row.max_amount),
+        currency=row.currency,
+        environment=row.environment,
+        condition=row.condition,
+        callee=row.callee,
+        risk=row.risk,  # type: ignore[arg-type]
+        approval_rule=show_id("rul", row.approval_rule_id) if row.approval_rule_id else None,
+        expires_at=row.expires_at,
+        notes=row.notes,
+        created_at=row.created_at,
+        changed_at=row.changed_at,
+    )
+
+
+def plain(amount: Decimal | None) -> Decimal | None:
+    """Without the zeros that the column adds, and never in powers of ten."""
+    return None if amount is None else Decimal(format(amount.normalize(), "f"))
+
+
+def key(row: agents.ApiKey) -> Key:
+    return Key(
+        id=show_id("key", row.id),
+        name=row.name,
+        mode=row.mode,  # type: ignore[arg-type]
+        agent_id=str(row.agent_id) if row.agent_id else None,
+        environment=row.environment,
+        scopes=row.scopes,
+        last4=row.last4,
+        rate_limit=row.rate_limit,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        last_used_at=row.last_used_at,
+        rolled_to=show_id("key", row.rolled_to_id) if row.rolled_to_id else None,
+    )
+
+
+def rule(row: agents.ApprovalRule) -> Rule:
+    return Rule(
+        id=show_id("rul", row.id),
+        name=row.name,
+        is_default=row.is_default,
+        roles=sorted(row.roles),
+        approvals=row.approvals,
+        denials=row.denials,
+        reason_to_approve=row.reason_to_approve,
+        reason_to_deny=row.reason_to_deny,
+        minutes=row.minutes,
+        created_at=row.created_at,
+    )
+
+
+def approval(row: approvals.Approval, now: datetime) -> Approval:
+    """`row` with its reviews and their people, as of `now`, the database's clock."""
+    return Approval(
+        id=row.approval_id,
+        status=rules.current_state(row.state, row.expires_at, now),  # type: ignore[arg-type]
+        mode=row.mode,  # type: ignore[arg-type]
+        agent_id=str(row.agent_id),
+        agent=row.agent_slug,
+        action=row.action,
+        context=msgspec.Raw(row.context.encode()),
+        reasoning=row.reasoning,
+        amount=plain(row.amount),
+        currency=row.currency,
+        environment=row.environment,
+        risk=row.risk,  # type: ignore[arg-type]
+        digest=row.digest,
+        permission=msgspec.Raw(row.permission.encode()),
+        rule=row.rule,
+        policy_version=row.policy_version,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        decided_at=row.decided_at,
+        decided_by=row.decided_by_label or None,
+        reason=row.reason,
+        claim_until=row.claim_until,
+        claimed_at=row.claimed_at,
+        outcome=row.outcome,
+        outcome_at=row.outcome_at,
+        reviews=[
+            ReviewAnswer(each.user.email, each.verdict, each.reason, each.via, each.created_at)  # type: ignore[arg-type]
+            for each in row.reviews.all()
+        ],
+        url=f"{settings.SITE_URL}/approvals/{row.approval_id}",
+    )
+
+
+def log(row: Recorded) -> Log:
+    data = row.data
+    return Log(
+        id=show_id("log", row.id),
+        agent_id=row.agent,
+        organization_id=str(row.organization_id),
+        action=row.action,
+        status=row.result,
+        context=data.get("context"),
+        created_at=row.at.astimezone(UTC),
+        approval_id=row.target if row.target.startswith("apr_") else None,
+        decision_id=row.target if row.target.startswith("dec_") else None,
+        ip_address=data.get("ip_address"),
+    )
+
+
+def event(row: Recorded) -> Event:
+    return Event(row.event_id, bytes(row.leaf).hex(), msgspec.Raw(row.body.encode()))
+
+
+def organization(row: accounts.Organization) -> Organization:
+    return Organization(
+        id=str(row.id),
+        slug=row.slug,
+        name=row.name,
+        environments=row.environments,
+        cooldown_seconds=row.cooldown_seconds,
+        claim_seconds=row.claim_seconds,
+        paused_at=row.paused_at,
+        paused_by=row.paused_by,
+        paused_reason=row.paused_reason,
+        created_at=row.created_at,
+    )
+
+
+def member(row: accounts.Membership) -> Member:
+    return Member(
+        id=show_id("usr", row.user_id),
+        email=row.user.email,
+        name=row.user.name,
+        role=row.role,  # type: ignore[arg-type]
+        teams=sorted(team.slug for team in row.teams.all()),
+        created_at=row.created_at,
+    )
+
+
+def team(row: accounts.Team) -> Team:
+    people = sorted(each.user.email for each in row.members.all())
+    return Team(show_id("team", row.id), row.slug, row.name, people, row.created_at)
+
+
+def invitation(row: accounts.Invitation) -> Invitation:
+    return Invitation(
+        id=show_id("inv", row.id),
+        email=row.email,
+        role=row.role,  # type: ignore[arg-type]
+        invited_by=row.invited_by.email if row.invited_by else None,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+    )

@@ -1,0 +1,83 @@
+"""/api/approvals: what waits for people, and their decisions. The rules are those of the browser."""
+
+import uuid
+
+from django.db.models import QuerySet
+
+from approvals import states
+from approvals.models import Approval
+from approvals.rules import Verdict
+from approvals.services import review
+from audit.clock import database_now
+from audit.ids import read_id
+from warden.api import answers, finding
+from warden.api.bodies import ApprovalsQuery, Decide
+from warden.api.endpoint import Call, endpoint
+from warden.api.errors import Failure
+
+
+def _approvals(call: Call) -> QuerySet[Approval]:
+    return Approval.objects.filter(organization=call.organization).prefetch_related("reviews__user")
+
+
+def _one(call: Call, approval_id: str) -> Approval:
+    return finding.one(_approvals(call), "apr", approval_id, "Approval")
+
+
+@endpoint("GET", "approvals", "approvals:read")
+def list_approvals(call: Call, query: ApprovalsQuery) -> list[answers.Approval]:
+    """List approvals, newest first."""
+    now = database_now()
+    rows = _approvals(call).filter(mode=query.mode)
+    match query.status:
+        case states.PENDING:
+            rows = rows.filter(state=states.PENDING, expires_at__gt=now)
+        case states.EXPIRED:
+            rows = rows.filter(state=states.EXPIRED) | rows.filter(state=states.PENDING, expires_at__lte=now)
+        case str():
+            rows = rows.filter(state=query.status)
+    if query.agent_id:
+        rows = rows.filter(agent=finding.agent(call, query.agent_id))
+    if query.after:
+        rows = rows.filter(id__lt=cursor("apr", query.after))
+    return [answers.approval(row, now) for row in rows.order_by("-id")[: query.limit]]
+
+
+@endpoint("GET", "approvals/{approval_id}", "approvals:read")
+def get_approval(call: Call, approval_id: str) -> answers.Approval:
+    """Get an approval."""
+    return answers.approval(_one(call, approval_id), database_now())
+
+
+@endpoint("POST", "approvals/{approval_id}/approve", "approvals:decide")
+def approve(call: Call, approval_id: str, body: Decide) -> answers.Approval:
+    """Approve a request. It is approved once as many people as its rule asks for have said so."""
+    return _review(call, approval_id, body, "approve")
+
+
+@endpoint("POST", "approvals/{approval_id}/deny", "approvals:decide")
+def deny(call: Call, approval_id: str, body: Decide) -> answers.Approval:
+    """Deny a request. Say why: the agent gets to read it."""
+    return _review(call, approval_id, body, "deny")
+
+
+def _review(call: Call, approval_id: str, body: Decide, verdict: Verdict) -> answers.Approval:
+    row = _one(call, approval_id)
+    review(
+        approval_id=row.pk,
+        by=call.membership.user,
+        organization=call.organization,
+        verdict=verdict,
+        reason=body.reason,
+        digest=body.digest or row.digest,
+        via="api",
+    )
+    return get_approval(call, approval_id)
+
+
+def cursor(prefix: str, text: str) -> uuid.UUID:
+    """The row that `after` names. Raises Failure (422)."""
+    number = read_id(prefix, text)
+    if number is None:
+        raise Failure(422, f"after: not an id such as {prefix}_01J…")
+    return number

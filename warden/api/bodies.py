@@ -1,0 +1,201 @@
+"""What scripts send to /api, field by field. Unknown ones are refused; in a change, what is left out stays as it is."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Text = Annotated[str, Meta(max_length=50_000, pattern=r"^[^\x00]*$")]
+Line = Annotated[str, Meta(max_length=2_048, pattern=r"^[^\x00\r\n]*$")]
+Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, with its offset.")]
+Status = Literal["active", "suspended", "banned"]
+Effect = Literal["allow", "ask", "deny"]
+Risk = Literal["low", "medium", "high", "critical"]
+Role = Literal["owner", "admin", "approver", "auditor", "viewer"]
+Mode = Literal["live", "test"]
+Amount = Annotated[Decimal, Meta(description="A number, or a string where a double would not be exact.")]
+Owner = Annotated[Line | None, Meta(description="E-mail of the member who owns it.")]
+OwnerTeam = Annotated[Line | None, Meta(description="Slug of the team that owns it.")]
+RuleId = Annotated[Line | None, Meta(description="rul_…; null: the organization's default.")]
+
+
+class Paging(Struct, forbid_unknown_fields=True):
+    limit: Annotated[int, Meta(ge=1, le=500)] = 500
+    offset: Annotated[int, Meta(ge=0, le=10_000)] = 0
+
+
+class AgentsQuery(Paging):
+    status: Status | None = None
+
+
+class NewAgent(Struct, forbid_unknown_fields=True):
+    """A new agent. It may do nothing until it has permissions."""
+
+    name: Annotated[Line, Meta(examples=["Support bot"])]
+    slug: Annotated[Line, Meta(description="Made of the name when empty.", examples=["support-bot"])] = ""
+    purpose: Line = ""
+    owner_email: Owner = None
+    owner_team: OwnerTeam = None
+    notes: Text = ""
+    documentation: Annotated[Text, Meta(description="Markdown.")] = ""
+    spiffe_id: Line | None = None
+
+
+class ChangeAgent(Struct, forbid_unknown_fields=True):
+    """What changes. The slug stays."""
+
+    name: Line | UnsetType = UNSET
+    purpose: Line | UnsetType = UNSET
+    owner_email: Owner | UnsetType = UNSET
+    owner_team: OwnerTeam | UnsetType = UNSET
+    notes: Text | UnsetType = UNSET
+    documentation: Text | UnsetType = UNSET
+    spiffe_id: Line | UnsetType | None = UNSET
+    status: Annotated[Status | UnsetType, Meta(description="Holds for every check from now on.")] = UNSET
+    status_reason: Annotated[Text, Meta(description="Why the status changes: for the record.")] = ""
+
+
+class ChangePermission(Struct, forbid_unknown_fields=True):
+    """What changes in a tier. `requires_approval` is another way to say `effect`: true is ask, false is allow."""
+
+    action: Annotated[Line, Meta(examples=["stripe.refund.small"])] | UnsetType = UNSET
+    effect: Effect | UnsetType = UNSET
+    requires_approval: bool | UnsetType = UNSET
+    max_amount: Annotated[Amount | UnsetType | None, Meta(examples=[100])] = UNSET
+    currency: Annotated[Line, Meta(description="ISO 4217; empty: any.", examples=["USD"])] | UnsetType = UNSET
+    environment: Annotated[Line, Meta(description="Empty: every one.")] | UnsetType = UNSET
+    condition: Annotated[Text, Meta(description="CEL; empty: always.")] | UnsetType = UNSET
+    callee: Annotated[Line, Meta(description="SPIFFE ID; empty: any.")] | UnsetType = UNSET
+    risk: Risk | UnsetType = UNSET
+    approval_rule: RuleId | UnsetType = UNSET
+    expires_at: Moment | UnsetType | None = UNSET
+    notes: Line | UnsetType = UNSET
+
+
+class NewPermission(Struct, forbid_unknown_fields=True):
+    """A new tier. Without `effect` and `requires_approval` it allows."""
+
+    action: Annotated[Line, Meta(examples=["stripe.refund.small"])]
+    effect: Effect | UnsetType = UNSET
+    requires_approval: bool | UnsetType = UNSET
+    max_amount: Annotated[Amount | None, Meta(examples=[100])] = None
+    currency: Annotated[Line, Meta(description="ISO 4217; empty: any.", examples=["USD"])] = ""
+    environment: Annotated[Line, Meta(description="Empty: every one.")] = ""
+    condition: Annotated[Text, Meta(description="CEL; empty: always.")] = ""
+    callee: Annotated[Line, Meta(description="SPIFFE ID; empty: any.")] = ""
+    risk: Risk = "low"
+    approval_rule: RuleId = None
+    expires_at: Moment | None = None
+    notes: Line = ""
+
+
+class KeysQuery(Paging):
+    mode: Mode | None = None
+    agent_id: Annotated[str | None, Meta(description="Slug or id.")] = None
+
+
+class NewKey(Struct, forbid_unknown_fields=True):
+    name: Annotated[Line, Meta(examples=["Production worker"])]
+    mode: Mode = "live"
+    agent_id: Annotated[Line | None, Meta(description="Slug or id; null: every agent of the organization.")] = None
+    environment: Line = ""
+    scopes: Annotated[list[Line], Meta(max_length=10, description="sdk (if left out), authz:query.")] | UnsetType = (
+        UNSET
+    )
+    rate_limit: Annotated[int | None, Meta(ge=1, description="Requests a minute.")] = None
+    expires_at: Moment | None = None
+
+
+class RollKey(Struct, forbid_unknown_fields=True):
+    overlap_hours: Annotated[int, Meta(ge=0, le=168, description="How long the old key goes on working.")] = 24
+
+
+class ChangeRule(Struct, forbid_unknown_fields=True):
+    name: Line | UnsetType = UNSET
+    is_default: bool | UnsetType = UNSET
+    roles: list[Role] | UnsetType = UNSET
+    approvals: Annotated[int, Meta(ge=1, le=10)] | UnsetType = UNSET
+    denials: Annotated[int, Meta(ge=1, le=10)] | UnsetType = UNSET
+    reason_to_approve: bool | UnsetType = UNSET
+    reason_to_deny: bool | UnsetType = UNSET
+    minutes: Annotated[int, Meta(ge=1, le=43_200)] | UnsetType = UNSET
+
+
+class NewRule(ChangeRule, kw_only=True):
+    name: Line
+
+
+class ApprovalsQuery(Struct, forbid_unknown_fields=True):
+    status: Literal["pending", "approved", "denied", "expired", "cancelled"] | None = None
+    mode: Mode = "live"
+    agent_id: Annotated[str | None, Meta(description="Slug or id.")] = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    after: Annotated[str | None, Meta(description="The id of the last one you have; older ones follow.")] = None
+
+
+class Decide(Struct, forbid_unknown_fields=True):
+    reason: Annotated[Text, Meta(description="The agent and the record keep it.")] = ""
+    digest: Annotated[
+        Line | None, Meta(description="Of what you were shown. If it is another by now, nothing is decided: 409.")
+    ] = None
+
+
+class LogsQuery(Struct, forbid_unknown_fields=True):
+    agent_id: Annotated[str | None, Meta(description="Slug or id.")] = None
+    action: str | None = None
+    status: str | None = None
+    created_after: Moment | None = None
+    created_before: Moment | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    offset: Annotated[int, Meta(ge=0, le=10_000, description="To go further, use `after`.")] = 0
+    after: Annotated[str | None, Meta(description="The id of the last log you have; older ones follow.")] = None
+    mode: Mode = "live"
+
+
+class EventsQuery(Struct, forbid_unknown_fields=True):
+    """Empty is any. `action` and `kind` find what is below them too: stripe finds stripe.refund.small."""
+
+    actor: str = ""
+    agent: str = ""
+    action: str = ""
+    kind: str = ""
+    result: str = ""
+    target: Annotated[str, Meta(description="apr_…, agt_…, dec_…, evt_… and so on.")] = ""
+    since: Moment | None = None
+    until: Moment | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    after: Annotated[str | None, Meta(description="The id of the last event you have; older ones follow.")] = None
+    mode: Mode = "live"
+
+
+class ChangeMember(Struct, forbid_unknown_fields=True):
+    role: Role
+
+
+class NewInvitation(Struct, forbid_unknown_fields=True):
+    email: Annotated[Line, Meta(max_length=254, examples=["ann@example.com"])]
+    role: Role
+
+
+class NewTeam(Struct, forbid_unknown_fields=True):
+    name: Line
+    members: Annotated[list[Line], Meta(max_length=1_000, description="E-mail addresses of members.")] = []
+
+
+class ChangeTeam(Struct, forbid_unknown_fields=True):
+    name: Line | UnsetType = UNSET
+    members: (
+        Annotated[list[Line], Meta(max_length=1_000, description="E-mail addresses: these, and no others.")] | UnsetType
+    ) = UNSET
+
+
+class ChangeOrganization(Struct, forbid_unknown_fields=True):
+    name: Line | UnsetType = UNSET
+    environments: Annotated[list[Line], Meta(max_length=50)] | UnsetType = UNSET
+    cooldown_seconds: Annotated[int, Meta(ge=0, le=86_400)] | UnsetType = UNSET
+    claim_seconds: Annotated[int, Meta(ge=30, le=604_800)] | UnsetType = UNSET
+
+
+class Pause(Struct, forbid_unknown_fields=True):
+    reason: Annotated[Line, Meta(min_length=1, max_length=500)]

@@ -1,0 +1,33 @@
+"""/api/approval-rules: who may decide, and how many must."""
+
+from agents.models import ApprovalRule
+from agents.services import rules as services
+from warden.api import answers, finding
+from warden.api.bodies import ChangeRule, NewRule
+from warden.api.endpoint import Call, endpoint
+
+
+@endpoint("GET", "approval-rules", "agents:read")
+def list_rules(call: Call) -> list[answers.Rule]:
+    """List approval rules, the default first."""
+    return [answers.rule(row) for row in ApprovalRule.objects.filter(organization=call.organization)]
+
+
+@endpoint("POST", "approval-rules", "agents:write", 201)
+def create_rule(call: Call, body: NewRule) -> answers.Rule:
+    """Create an approval rule."""
+    row = services.create_rule(organization=call.organization, by=call.membership, **finding.given(body))
+    return answers.rule(ApprovalRule.objects.get(pk=row.pk))
+
+
+@endpoint("PUT", "approval-rules/{rule_id}", "agents:write")
+def change_rule(call: Call, rule_id: str, body: ChangeRule) -> answers.Rule:
+    """Change an approval rule, for requests to come: one that waits keeps the rule it was made under."""
+    row = finding.rule(call, rule_id)
+    return answers.rule(services.change_rule(rule=row, by=call.membership, **finding.given(body)))
+
+
+@endpoint("DELETE", "approval-rules/{rule_id}", "agents:write", 204)
+def delete_rule(call: Call, rule_id: str) -> None:
+    """Delete an approval rule that no permission uses."""
+    services.delete_rule(rule=finding.rule(call, rule_id), by=call.membership)
