@@ -21,6 +21,7 @@ urlpatterns = [
     path("settings/", organization.settings_index, name="settings"),
     path("", include(people)),
     path("audit/", include("audit.urls")),
+    path("api/", include("warden.api.urls")),
     path("", include("agents.urls")),
 ]
 
