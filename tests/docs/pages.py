@@ -30,7 +30,7 @@ def blocks(name: str, language: str) -> list[Block]:
 
 def tables(name: str) -> list[list[dict[str, str]]]:
     """Every table as a list of rows, each a dict by column; a cell that is one piece of code loses its backticks."""
-    found, lines = [], _FENCE.sub("", read(name)).splitlines() + [""]
+    found, lines = [], [*_FENCE.sub("", read(name)).splitlines(), ""]
     table: list[str] = []
     for line in lines:
         if line.startswith("|"):
