@@ -8,10 +8,12 @@ import pytest
 from warden.embedded.home import Home
 from warden.embedded.services import services
 
+OF_THE_TEST_RUN = ("DATABASE_URL", "REDIS_URL", "WARDEN_HOME", "WARDEN_ENV", "SECRET_KEY", "SITE_URL", "HOST", "PORT")
+
 
 @pytest.fixture(autouse=True)
-def _embedded(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATABASE_URL", "REDIS_URL", "WARDEN_HOME"):
+def _nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in OF_THE_TEST_RUN:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -26,7 +28,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A PostgreSQL cluster to copy: making one takes longer than most tests."""
     made = Home(tmp_path_factory.mktemp("cluster"))
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("DATABASE_URL", "REDIS_URL"):
+        for name in OF_THE_TEST_RUN:
             patch.delenv(name, raising=False)
         with services(made, durable=False):
             pass

@@ -1,5 +1,6 @@
 """The folder a Warden lives in: who may use it, and what it keeps."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -26,7 +27,7 @@ def test_a_second_run_on_the_same_home_says_so_and_exits_1(home):
     claim = home.claim("run")
     result = subprocess.run(
         [sys.executable, "-m", "warden.embedded", "run"],
-        env={"WARDEN_HOME": str(home.path), "PATH": "/usr/bin:/bin"},
+        env={**os.environ, "WARDEN_HOME": str(home.path)},
         capture_output=True,
         text=True,
         timeout=30,

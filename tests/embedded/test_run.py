@@ -23,7 +23,7 @@ def port() -> int:
 def start(home, port: int) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "warden.embedded", "run", "--no-demo"],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "WARDEN_HOME": str(home), "PORT": str(port)},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "WARDEN_HOME": str(home), "PORT": str(port)},
         cwd="/",
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

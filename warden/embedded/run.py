@@ -81,13 +81,14 @@ def _static_content() -> str:
 
 
 def _programs(home: Home, host: str, port: int) -> Iterator[Program]:
-    waiters = int(os.environ.get("GATEWAY_MAX_WAITERS") or 10_000)
+    waiters = env.integer("GATEWAY_MAX_WAITERS", 10_000, low=1, high=1_000_000)
+    workers = env.integer("WEB_WORKERS", 1, low=1, high=64)
     celery = (sys.executable, "-m", "celery", "-A", "warden")
     yield Program(
         name="web",
         argv=(
             *(sys.executable, "-m", "granian", "--interface", "asgi", "--loop", "uvloop", "--no-ws"),
-            *("--host", host, "--port", str(port), "--workers", os.environ.get("WEB_WORKERS") or "1"),
+            *("--host", host, "--port", str(port), "--workers", str(workers)),
             # Waiting agents are requests in progress: the default would stop accepting at a thousand of them.
             *("--backpressure", str(waiters + 2_000), "--backlog", "8192", "--workers-kill-timeout", "5"),
             "warden.asgi:application",
