@@ -26,7 +26,7 @@ def decide(request: HttpRequest, apr_id: str, verdict: rules.Verdict) -> HttpRes
     """GET opens the form, POST decides. Whatever refuses, what was typed stays."""
     approval = find(request, apr_id)
     if request.method != "POST":
-        return show(request, approval, verdict=verdict, digest=request.GET.get("digest", ""))
+        return _form(request, approval, verdict)
     reason, digest = request.POST.get("reason", ""), request.POST.get("digest", "")
     try:
         approval = services.review(
@@ -42,12 +42,22 @@ def decide(request: HttpRequest, apr_id: str, verdict: rules.Verdict) -> HttpRes
         # htmx leaves a 403 out of the page (see base.html), and what was typed has to stay in it.
         status = 409 if request.htmx and refused.status == 403 else refused.status  # type: ignore[attr-defined]
         approval = find(request, apr_id)
-        return show(request, approval, status=status, refused=refused, verdict=verdict, reason=reason, digest=digest)
+        shown = approval.digest if refused.code == "digest" else digest  # the answer shows the request as it is
+        return show(request, approval, status=status, refused=refused, verdict=verdict, reason=reason, digest=shown)
     said = came_to(approval, verdict)
     if not request.htmx:  # type: ignore[attr-defined]
         messages.success(request, said)
         return redirect("approvals:detail", apr_id)
     return show(request, approval, said=said, next=_next(request, approval))
+
+
+def _form(request: HttpRequest, approval: Approval, verdict: rules.Verdict) -> HttpResponse:
+    """The form, carrying the digest of what was read before it was opened; a page opened directly shows it itself."""
+    digest = request.GET.get("digest", approval.digest)
+    if digest != approval.digest:
+        refused = rules.Conflict("This is not the request you were shown. Read it again before you decide.", "digest")
+        return show(request, approval, status=409, refused=refused)
+    return show(request, approval, verdict=verdict, digest=digest)
 
 
 def came_to(approval: Approval, verdict: rules.Verdict) -> str:

@@ -2,61 +2,71 @@
 (() => {
   const wide = matchMedia("(min-width: 75rem)");
   const pane = document.getElementById("pane");
-  if (!pane) return;
-  const links = () => [...document.querySelectorAll(".rows a[data-pane]")];
-  const address = (id) => { const url = new URL(location.href); url.searchParams.set("open", id); return url; };
 
-  // On a narrow screen a row opens its page: htmx does not get to see the click.
-  document.addEventListener("click", (event) => {
-    if (!wide.matches && event.target.closest?.("a[data-pane]")) event.stopImmediatePropagation();
-  }, true);
-
-  function mark() {
-    const id = pane.querySelector("[data-approval]")?.dataset.approval;
-    for (const link of links()) {
-      if (link.dataset.pane === id) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
-    }
-    return id;
-  }
-
+  // Where the focus goes once a fragment has come: to what is typed next, without moving what is read; to a result, at the top.
   document.addEventListener("htmx:after:swap", () => {
-    const id = mark();
-    if (id && id !== new URL(location.href).searchParams.get("open")) history.replaceState(history.state, "", address(id));
+    const target = document.querySelector("#approval [data-focus]");
+    if (!target) return;
+    target.focus({ preventScroll: true });
+    if (target.dataset.focus !== "top") return;
+    if (pane && wide.matches) pane.scrollTop = 0;
+    else target.scrollIntoView({ block: "center" });
   });
+
+  // The bar to decide with is always in sight: typing in it must not scroll what is read out from above it.
+  const still = (padding) => { for (const box of [pane, document.documentElement]) if (box) box.style.scrollPaddingBottom = padding; };
+  document.addEventListener("focusin", (event) => still(event.target.closest?.(".decide") ? "0px" : ""));
+  document.addEventListener("focusout", () => still(""));
 
   // A log-out answers a fragment with the log-in page: show that as a page.
   document.addEventListener("htmx:before:swap", (event) => {
     if (event.detail?.ctx?.response?.raw?.redirected) { event.preventDefault(); location.reload(); }
   });
 
+  if (!pane) return;
+  const links = () => [...document.querySelectorAll(".rows a[data-pane]")];
+  const opened = () => new URL(location.href).searchParams.get("open");
+
+  // On a narrow screen a row opens its page: htmx does not get to see the click.
+  document.addEventListener("click", (event) => {
+    if (!wide.matches && event.target.closest?.("a[data-pane]")) event.stopImmediatePropagation();
+  }, true);
+
+  // The address names the open request, so that a reload, or a colleague, sees it.
+  document.addEventListener("htmx:after:swap", () => {
+    const id = pane.querySelector("[data-approval]")?.dataset.approval;
+    for (const link of links()) {
+      if (link.dataset.pane === id) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
+    }
+    if (!id || id === opened()) return;
+    const address = new URL(location.href);
+    address.searchParams.set("open", id);
+    history.replaceState(history.state, "", address);
+  });
+
+  const load = (href) => htmx.ajax("GET", href, { target: "#pane", swap: "innerHTML" });
   function fit() {
     if (wide.matches) pane.hidden = false;
-    else if (!new URL(location.href).searchParams.has("open")) pane.hidden = true;
+    else if (!opened()) pane.hidden = true;
   }
   wide.addEventListener("change", fit);
   fit();
-  // The first request is there to read at once; nothing is focused, nothing is decided.
-  if (wide.matches && !pane.querySelector("[data-approval]") && links()[0]) htmx.ajax("GET", links()[0].href, { target: "#pane", swap: "innerHTML" });
+  // The first request is there to be read at once; nothing is focused, nothing is decided.
+  if (wide.matches && !pane.querySelector("[data-approval]") && links()[0]) load(links()[0].href);
 
-  // What was decided elsewhere, or ended, says so in its place: rows never move under the cursor.
+  // What ended elsewhere says so in its place: rows never move under the cursor, and what is typed stays.
   document.addEventListener("live", (event) => {
     for (const [id, badge] of Object.entries(event.detail.ended ?? {})) {
       const state = document.getElementById(`state-${id}`);
-      if (state && state.innerHTML.trim() !== badge.trim()) state.innerHTML = badge;
-      const open = pane.querySelector(`[data-approval="${id}"][data-state="pending"]`);
-      const note = open?.querySelector("#changed");
-      if (note && !note.hasChildNodes()) {
-        const link = document.createElement("a");
-        link.href = `/approvals/${id}`;
-        link.textContent = "Show what happened";
-        link.addEventListener("click", (click) => {
-          if (!wide.matches) return;
-          click.preventDefault();
-          htmx.ajax("GET", link.href, { target: "#pane", swap: "innerHTML" });
-        });
-        note.className = "note note-warning";
-        note.append("This request has just ended. ", link);
-      }
+      if (state && state.innerHTML.trim() !== badge) state.innerHTML = badge;
+      const note = pane.querySelector(`[data-approval="${id}"][data-state="pending"] #changed`);
+      if (!note?.hidden) continue;
+      note.hidden = false;
+      const link = document.createElement("a");
+      link.href = `/approvals/${id}`;
+      link.textContent = "See what happened";
+      link.addEventListener("click", (click) => { if (wide.matches) { click.preventDefault(); load(link.href); } });
+      note.append("This request has ended meanwhile. ", link);
     }
   });
 })();
