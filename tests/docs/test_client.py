@@ -1,0 +1,112 @@
+"""docs/client.md and README.md: the Python they show works, and the tables name what the client has."""
+
+import inspect
+from types import SimpleNamespace
+from typing import Any
+
+import agentwarden
+import pytest
+from agentwarden import AgentWarden, AsyncAgentWarden
+from agentwarden.testing import FakeWarden
+
+from tests.docs.pages import blocks, read, table
+
+PAGE = "docs/client.md"
+EXAMPLES = {block.label: block.text for block in blocks(PAGE, "python")}
+AGENT = "customer-support-bot"
+
+
+class World:
+    """A Warden in memory, and payments that are written down."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fake = FakeWarden()
+        self.fake.allow("stripe.refund", up_to=50)
+        self.fake.ask("stripe.refund", up_to=1000, decide="approved")
+        self.fake.allow("email.send")
+        self.paid: list[tuple[Any, ...]] = []
+        monkeypatch.setattr(agentwarden, "AgentWarden", self.fake.client)
+        self.names: dict[str, Any] = {
+            "AgentWarden": self.fake.client,
+            "payments": SimpleNamespace(refund=lambda *order: self.paid.append(order)),
+        }
+
+    def run(self, text: str) -> dict[str, Any]:
+        exec(compile(text, PAGE, "exec"), self.names)
+        return self.names
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+def test_a_guarded_function_pays_what_was_approved(world: World) -> None:
+    world.run(EXAMPLES["guard"])["guard"].close()
+    assert world.paid == [("ord_1042", 312.5)]
+    assert [(log.agent_id, log.status) for log in world.fake.logs] == [(AGENT, "success")]
+
+
+def test_execute_pays_and_logs(world: World) -> None:
+    world.run(EXAMPLES["execute"])
+    assert world.paid == [("ord_1042", 20)]
+    assert [log.status for log in world.fake.logs] == ["success"]
+
+
+def test_the_steps_wait_claim_pay_and_log(world: World) -> None:
+    world.run(EXAMPLES["steps"])
+    assert world.paid == [("ord_1042", 312.5)]
+    assert world.fake.claims == [world.fake.logs[0].approval_id]
+
+
+async def test_the_asynchronous_client_is_awaited(world: World) -> None:
+    sent: list[str] = []
+
+    async def send() -> None:
+        sent.append("mail")
+
+    names = {"AsyncAgentWarden": world.fake.async_client, "send": send}
+    body = "".join(f"    {line}\n" for line in EXAMPLES["async"].splitlines())
+    exec(f"async def example():\n{body}", names)
+    await names["example"]()  # type: ignore[operator]
+    assert sent == ["mail"]
+
+
+def test_fail_open_goes_ahead_only_while_nobody_answers(world: World) -> None:
+    with world.run(EXAMPLES["fail_open"])["guard"] as guard:
+        assert not guard.check("bot", "page.view")
+        world.fake.disconnect()
+        assert guard.check("bot", "page.view").fail_open
+        world.fake.reconnect()
+
+
+def test_the_example_for_tests_passes() -> None:
+    names: dict[str, Any] = {}
+    exec(EXAMPLES["tests"], names)
+    names["test_a_large_refund_waits_for_a_person"]()
+
+
+def test_the_readme_shows_the_same_eight_lines() -> None:
+    [shown] = blocks("README.md", "python")
+    assert shown.text == EXAMPLES["guard"]
+    assert len([line for line in shown.text.splitlines() if line]) <= 8
+    assert shown.text in read("sdk/README.md")
+
+
+@pytest.mark.parametrize("client", [AgentWarden, AsyncAgentWarden])
+def test_every_setting_is_in_the_table_with_its_default(client: type) -> None:
+    parameters = list(inspect.signature(client).parameters.values())
+    rows = table(PAGE, "parameter", "default")
+    assert [(row["parameter"], row["default"]) for row in rows] == [
+        (each.name, repr(each.default)) for each in parameters
+    ]
+
+
+def test_every_method_is_in_the_table() -> None:
+    methods = [name for name, _ in inspect.getmembers(AgentWarden, inspect.isfunction) if not name.startswith("_")]
+    assert sorted(row["method"] for row in table(PAGE, "method")) == sorted(methods)
+
+
+def test_every_error_is_in_the_table() -> None:
+    errors = {name for name in agentwarden.__all__ if name.endswith("Error")} - {"AgentWardenError"}
+    assert {row["error"] for row in table(PAGE, "error", "when")} == errors
