@@ -1,6 +1,7 @@
 """An organization with the tiers everybody knows, keys for its agents, and a way to speak to the server."""
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -13,7 +14,9 @@ from accounts.secrets import hash_secret, new_secret
 from agents.models import Agent, ApiKey, Permission
 from agents.models.key import PREFIXES
 from approvals.models import Approval
+from approvals.rules import Verdict
 from approvals.services import review
+from audit.ids import read_id
 from tests.server import Server
 
 
@@ -58,10 +61,15 @@ class World:
         assert answer["status"] == "pending"
         return answer
 
-    def decide(self, approval_id: str, verdict: str = "approve", by: User | None = None, reason: str = "fine") -> None:
-        from audit.ids import read_id
+    def approval(self, approval_id: str) -> Approval:
+        found = read_id("apr", approval_id)
+        assert found, approval_id
+        return Approval.objects.get(id=found)
 
-        approval = Approval.objects.get(id=read_id("apr", approval_id))
+    def decide(
+        self, approval_id: str, verdict: Verdict = "approve", by: User | None = None, reason: str = "fine"
+    ) -> None:
+        approval = self.approval(approval_id)
         review(
             approval_id=approval.id,
             by=by or self.approver,
@@ -94,7 +102,7 @@ def tiers(agent: Agent) -> None:
 
 
 @pytest.fixture
-def world(server: Server) -> World:
+def world(server: Server) -> Iterator[World]:
     acme = Organization.objects.create(slug="acme", name="Acme")
     owner, approver, colleague = people(acme, "owner", "approver", "approver")
     bot = Agent.objects.create(organization=acme, slug="support-bot", name="Support bot", owner_user=owner)
