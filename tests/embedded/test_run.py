@@ -34,7 +34,8 @@ def start(home, port: int) -> subprocess.Popen:
 def test_a_first_start_gets_ready_keeps_its_secrets_and_leaves_nothing(home, port):
     with start(home.path, port) as warden:
         try:
-            said = []
+            assert warden.stdout
+            said: list[str] = []
             for line in warden.stdout:
                 said.append(line.rstrip())
                 if "/setup/" in line or warden.poll() is not None:

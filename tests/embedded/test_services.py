@@ -35,6 +35,7 @@ def hold(lived_in):
             command = [sys.executable, "-c", HOLD, str(lived_in.path)]
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             started.enter_context(process)
+            assert process.stdout
             assert process.stdout.readline().startswith("postgresql:///warden?")
             return process
 

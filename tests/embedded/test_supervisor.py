@@ -47,7 +47,8 @@ def until(check) -> None:
 
 
 def read_until(process: subprocess.Popen, line: str) -> list[str]:
-    lines = []
+    assert process.stdout
+    lines: list[str] = []
     while (read := process.stdout.readline()) and read.strip() != line:
         lines.append(read.strip())
     return lines
