@@ -29,7 +29,7 @@ from accounts.services.people import tell_everywhere
 from audit.clock import database_now
 
 
-class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
@@ -80,7 +80,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return mail.site_url(urlsplit(super().get_email_confirmation_url(request, emailconfirmation)).path)
 
 
-class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+class MFAAdapter(DefaultMFAAdapter):
     """Second factors' secrets are encrypted at rest, under a key made from SECRET_KEY (or SECRET_KEY_FALLBACKS)."""
 
     def encrypt(self, text: str) -> str:
@@ -99,7 +99,7 @@ def _derived(key: str) -> bytes:
     return base64.urlsafe_b64encode(HKDF(SHA256(), 32, None, b"accounts: second factors").derive(key.encode()))
 
 
-class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
+class SocialAccountAdapter(DefaultSocialAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         return False
 
@@ -114,7 +114,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         sociallogin.connect(request, found.user)
 
 
-class UserSessionsAdapter(DefaultUserSessionsAdapter):  # type: ignore[misc]
+class UserSessionsAdapter(DefaultUserSessionsAdapter):
     def end_sessions(self, sessions: Any) -> None:
         """Ends sessions, all in one transaction with the event that says how many."""
         sessions = list(sessions)

@@ -21,13 +21,13 @@ class _Lockable:
         if not AxesProxyHandler.is_allowed(request, {"login": self.user.email}):  # type: ignore[attr-defined]
             request.axes_locked_out = True  # the middleware answers with the page that says so
             raise ValidationError("Too many wrong codes. Try again in a quarter of an hour.")
-        checked: str = super().clean_code()  # type: ignore[misc]
+        checked: str = super().clean_code()
         return checked
 
 
-class CodeForm(_Lockable, AuthenticateForm):  # type: ignore[misc]
+class CodeForm(_Lockable, AuthenticateForm):
     """The second factor at log-in."""
 
 
-class CodeAgainForm(_Lockable, ReauthenticateForm):  # type: ignore[misc]
+class CodeAgainForm(_Lockable, ReauthenticateForm):
     """The second factor before something serious."""

@@ -40,7 +40,7 @@ def pages_for(membership: Membership) -> list[tuple[Page, str]]:
     return found
 
 
-register(
+for _page in (
     Page(
         "accounts:organization",
         "Organization",
@@ -48,11 +48,18 @@ register(
         "building-2",
         "settings:read",
         10,
-    )
-)
-register(
-    Page("accounts:members", "Members", "Who belongs here, their roles, invitations.", "users", "members:read", 20)
-)
-register(
-    Page("accounts:teams", "Teams", "Groups that own agents and decide together.", "users-round", "members:read", 30)
-)
+    ),
+    Page("accounts:members", "Members", "Who belongs here, their roles, invitations.", "users", "members:read", 20),
+    Page("accounts:teams", "Teams", "Groups that own agents and decide.", "users-round", "members:read", 30),
+    Page("agents:rules", "Approval rules", "Who decides, how many must, and by when.", "scale", "agents:read", 40),
+    Page("agents:keys", "Keys", "What agents show to prove who they are.", "key-round", "agents:read", 50),
+    Page(
+        "notifications:deliveries",
+        "Deliveries",
+        "Mail and messages that went out, or did not.",
+        "send",
+        "settings:read",
+        60,
+    ),
+):
+    register(_page)

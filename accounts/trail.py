@@ -54,7 +54,7 @@ class Step:
     actor: str
     icon: str
     words: str
-    changes: list[tuple[str, object, object]]
+    changes: list[tuple[str, str, str]]
 
 
 def step(event: Event) -> Step:
@@ -67,8 +67,16 @@ def step(event: Event) -> Step:
         words = event.kind
     changes = data.get("changes")
     fields = changes if isinstance(changes, dict) else {}
-    rows = [(name, each.get("from"), each.get("to")) for name, each in fields.items() if isinstance(each, dict)]
+    rows = [
+        (name.replace("_", " "), _shown(each.get("from")), _shown(each.get("to")))
+        for name, each in fields.items()
+        if isinstance(each, dict)
+    ]
     return Step(event.at, event.actor or "Warden", icon, words, rows)
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
 
 
 def trail_of(organization: Organization, prefix: str, pk: uuid.UUID, limit: int = 20) -> list[Step]:

@@ -102,10 +102,10 @@ class TeamForm(forms.Form):
     name = forms.CharField(max_length=80, widget=forms.TextInput(attrs={"autocomplete": "off"}))
 
 
-class _Members(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+class _Members(forms.ModelMultipleChoiceField):
     def label_from_instance(self, obj: Membership) -> str:
-        name = f"{obj.user.name} <{obj.user.email}>" if obj.user.name else obj.user.email
-        return f"{name}, {obj.get_role_display().lower()}"
+        name = f" ({obj.user.name})" if obj.user.name else ""
+        return f"{obj.user.email}{name}, {obj.get_role_display().lower()}"
 
 
 class TeamMembersForm(forms.Form):

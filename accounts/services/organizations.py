@@ -10,6 +10,7 @@ from django.utils.text import slugify
 from accounts import roles
 from accounts.by import By, actor_of, check_by, lock, tell
 from accounts.models import Membership, Organization, User
+from accounts.names import clean_name
 from accounts.rules import Refused
 from accounts.signals import organization_created
 from audit.clock import database_now
@@ -32,7 +33,7 @@ def create(*, name: str, by: By, owner: User | None = None, slug: str = "") -> O
     if isinstance(by, Membership):
         check_by(by, by.organization, "owners:write")
     with transaction.atomic():
-        organization = _insert(name.strip(), slug)
+        organization = _insert(clean_name(name, 120), slug)
         if owner:
             Membership.objects.create(organization=organization, user=owner, role=roles.OWNER)
         target = show_id("org", organization.id)
@@ -68,7 +69,7 @@ def change(*, organization: Organization, by: By, **changes: Any) -> Organizatio
         check_by(by, organization, "settings:write")
         before = {name: getattr(organization, name) for name in changes}
         for name, value in changes.items():
-            setattr(organization, name, value)
+            setattr(organization, name, clean_name(value, 120) if name == "name" else value)
         if not organization.environments or len(set(organization.environments)) != len(organization.environments):
             raise ValidationError({"environments": "Name at least one environment, each once."})
         organization.clean_fields(exclude=["id", "slug", "created_at"])

@@ -5,6 +5,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from accounts.models import Organization, User
+from accounts.names import clean_name
 from accounts.rules import Refused
 from audit.ids import show_id
 from audit.leaf import Actor
@@ -15,7 +16,7 @@ def create(*, email: str, name: str, password: str | None) -> User:
     """A person; without a password they log in by single sign-on, or reset it by mail. Raises Refused."""
     try:
         with transaction.atomic():
-            return User.objects.create_user(email, password, name=" ".join(name.split())[:120])
+            return User.objects.create_user(email, password, name=clean_name(name, 120))
     except IntegrityError as error:
         raise Refused(f"There is an account for {email.lower()} already.") from error
 
@@ -24,7 +25,7 @@ def rename(*, user: User, name: str) -> User:
     """Changes one's own name, which others see."""
     with transaction.atomic():
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
-        before, user.name = user.name, " ".join(name.split())[:120]
+        before, user.name = user.name, clean_name(name, 120)
         if user.name != before:
             user.save(update_fields=["name"])
             tell_everywhere(user, "profile:change", changes={"name": {"from": before, "to": user.name}})

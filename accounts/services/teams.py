@@ -8,13 +8,14 @@ from django.utils.text import slugify
 
 from accounts.by import By, check_by, lock, tell
 from accounts.models import Membership, Organization, Team
+from accounts.names import clean_name
 from accounts.rules import Refused
 from audit.ids import show_id
 
 
 def _name(organization: Organization, name: str, team: Team | None = None) -> tuple[str, str]:
     """The name and the slug made of it. Raises Refused where it is empty or taken."""
-    name = " ".join(name.split())[:80]
+    name = clean_name(name, 80)
     slug = slugify(name).replace("_", "-").strip("-")[:64].strip("-")
     if not slug:
         raise Refused("Give the team a name with letters or digits.")

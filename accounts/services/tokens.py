@@ -7,6 +7,7 @@ from django.db import transaction
 
 from accounts.by import By, check_by, lock, role_of, tell
 from accounts.models import SCOPES, AccessToken, Membership
+from accounts.names import clean_name
 from accounts.rules import Refused, check_touch, scopes_to_give
 from accounts.secrets import hash_secret, new_secret
 from audit.clock import database_now
@@ -36,7 +37,7 @@ def create(
             raise Refused(f"The role {role} does not include {', '.join(beyond)}.")
         if days is not None and not 1 <= days <= LONGEST_DAYS:
             raise Refused(f"A token lives from 1 to {LONGEST_DAYS} days, or does not expire.")
-        name = " ".join(name.split())[:80]
+        name = clean_name(name, 80)
         if not name:
             raise Refused("Give the token a name that says what uses it.")
         raw = new_secret(PREFIX)

@@ -134,14 +134,14 @@ def test_an_admin_cannot_send_an_owners_invitation_on(owner, admin, browser):
 
 def test_somebody_with_an_account_logs_in_to_join(admin, stranger, browser):
     path = invited(admin, email="stranger@example.net")
-    assert "Log in as stranger@example.net" in Client().get(path).content.decode()
+    assert "There is an account for" in Client().get(path).content.decode()
     assert Client().post(path, NEW).status_code == 200  # the link alone does not take over an account
     assert Membership.objects.filter(user=stranger.user).count() == 1
     stranger.user.refresh_from_db()
     assert stranger.user.check_password(PASSWORD)
 
     client = browser(stranger)
-    assert "Join as stranger@example.net" in client.get(path).content.decode()
+    assert ">Join</button>" in client.get(path).content.decode()
     client.post(path)
     assert Membership.objects.get(user=stranger.user, organization=admin.organization).role == "approver"
     assert client.session["organization"] == str(admin.organization_id)

@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from accounts import urls
 from accounts.models import User
+from accounts.names import clean_name
 
 
 def test_a_person_changes_their_name_and_the_record_says_so(viewer, browser, told):
@@ -16,11 +17,25 @@ def test_a_person_changes_their_name_and_the_record_says_so(viewer, browser, tol
 
 
 def test_a_name_is_escaped_where_others_see_it(owner, viewer, browser):
-    browser(viewer).post(reverse("accounts:profile"), {"name": "<script>alert(1)</script>\u202e"})
+    browser(viewer).post(reverse("accounts:profile"), {"name": "<script>alert(1)</script>\u202eZoë\u200b"})
     for url in (reverse("accounts:members"), reverse("accounts:member", args=[viewer.pk])):
         page = browser(owner).get(url).content.decode()
         assert "<script>alert" not in page
-        assert "U+202E" in page
+        assert "&lt;/script&gt;Zoë" in page
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("  Ada \n Lovelace ", "Ada Lovelace"),
+        ("eve\u202emoc.elpmaxe", "evemoc.elpmaxe"),
+        ("a\u0000b\u200bc\ufeff", "abc"),
+        ("نیم\u200cفاصله", "نیم\u200cفاصله"),
+        ("👩\u200d💻 Dev", "👩\u200d💻 Dev"),
+    ],
+)
+def test_names_keep_their_letters_and_nothing_that_hides_or_turns_others(typed, kept):
+    assert clean_name(typed, 120) == kept
 
 
 @pytest.mark.parametrize(

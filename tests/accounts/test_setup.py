@@ -25,7 +25,7 @@ FORM = {
 def first_run() -> str:
     out = StringIO()
     call_command("first_run", stdout=out)
-    return out.getvalue().strip()
+    return out.getvalue().strip().rpartition("\n")[2]
 
 
 def path_of(link: str) -> str:

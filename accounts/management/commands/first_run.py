@@ -13,4 +13,4 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         link = setup.new_link()
         if link:
-            self.stdout.write(link)
+            self.stdout.write(f"Make the first owner here; the link works once:\n{link}")
