@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 Text = Annotated[str, Meta(max_length=50_000, pattern=r"^[^\x00]*$")]
-Line = Annotated[str, Meta(max_length=2_048, pattern=r"^[^\x00\r\n]*$")]
+PLAIN = r"^[^\x00\r\n]*$"
+Line = Annotated[str, Meta(max_length=2_048, pattern=PLAIN)]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, with its offset.")]
 Status = Literal["active", "suspended", "banned"]
 Effect = Literal["allow", "ask", "deny"]
@@ -103,7 +104,7 @@ class NewKey(Struct, forbid_unknown_fields=True):
     scopes: Annotated[list[Line], Meta(max_length=10, description="sdk (if left out), authz:query.")] | UnsetType = (
         UNSET
     )
-    rate_limit: Annotated[int | None, Meta(ge=1, description="Requests a minute.")] = None
+    rate_limit: Annotated[int, Meta(ge=1, description="Requests a minute.")] | None = None
     expires_at: Moment | None = None
 
 
@@ -174,7 +175,7 @@ class ChangeMember(Struct, forbid_unknown_fields=True):
 
 
 class NewInvitation(Struct, forbid_unknown_fields=True):
-    email: Annotated[Line, Meta(max_length=254, examples=["ann@example.com"])]
+    email: Annotated[str, Meta(max_length=254, pattern=PLAIN, examples=["ann@example.com"])]
     role: Role
 
 
@@ -198,4 +199,4 @@ class ChangeOrganization(Struct, forbid_unknown_fields=True):
 
 
 class Pause(Struct, forbid_unknown_fields=True):
-    reason: Annotated[Line, Meta(min_length=1, max_length=500)]
+    reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=PLAIN)]

@@ -17,7 +17,7 @@ from accounts.models import AccessToken, Membership, Organization
 from accounts.tokens import authenticate_token, token_may
 from agents.models.key import PREFIXES
 from gateway.parse import Malformed, read
-from warden.api.errors import Failure, failure
+from warden.api.errors import Failure, failure, missing
 
 log = structlog.get_logger(__name__)
 encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -126,6 +126,8 @@ def read_query[T](request: HttpRequest, form: type[T]) -> T:
     for name, values in request.GET.lists():
         if len(values) > 1:
             raise Malformed(f"{name}: given twice")
+        if "\0" in values[0]:
+            raise Malformed(f"{name}: holds U+0000, which nothing does")
     try:
         return msgspec.convert(request.GET.dict(), form, strict=False)
     except msgspec.ValidationError as error:
@@ -136,6 +138,8 @@ def read_query[T](request: HttpRequest, form: type[T]) -> T:
 def answer(found: Endpoint, request: HttpRequest, arguments: dict[str, str]) -> HttpResponse:
     """Authenticates, reads, runs, writes."""
     call = Call(authenticate(request, found.scope), request)
+    if any("\0" in value for value in arguments.values()):
+        raise missing("This")
     given: dict[str, Any] = dict(arguments)
     if found.query:
         given["query"] = read_query(request, found.query)

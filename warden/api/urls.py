@@ -2,10 +2,14 @@
 
 from django.urls import path
 
-from warden.api import agents, approvals, endpoint, keys, organization, record, rules  # noqa: F401 - they register
+from warden.api import endpoint
+from warden.api.docs import docs
+from warden.api.openapi import openapi
 
 app_name = "api"
 urlpatterns = [
+    path("docs", docs, name="docs"),
+    path("openapi.json", openapi, name="openapi"),
     *endpoint.addresses(),
     path("<path:rest>", endpoint.nothing, name="nothing"),
 ]

@@ -1,0 +1,105 @@
+"""Approvals by script: read by those who may see them, decided by those who may in the browser, by the same rules."""
+
+import pytest
+
+from approvals.models import Review
+from audit.models import Event
+from tests.api.conftest import Api, a_token
+from tests.factories import a_member, a_rule, an_agent, an_approval
+
+
+@pytest.fixture
+def waiting(world):
+    return an_approval(agent=world.bot, amount="500.00", context={"customer_id": "cus_1"}, reasoning="Asked twice")
+
+
+def test_a_viewer_reads_and_does_not_decide(viewer, waiting):
+    shown = viewer("GET", f"approvals/{waiting.approval_id}", status=200)
+    assert shown["status"] == "pending"
+    assert shown["context"] == {"amount": "500.00", "currency": "USD", "customer_id": "cus_1"}
+    assert (shown["amount"], shown["agent"], shown["digest"]) == (500, "support-bot", waiting.digest)
+    assert shown["url"].endswith(f"/approvals/{waiting.approval_id}")
+    assert viewer("GET", "approvals?status=pending", status=200) == [shown]
+    viewer("POST", f"approvals/{waiting.approval_id}/approve", status=403)
+
+
+def test_an_approver_approves_what_she_was_shown(approver, waiting):
+    shown = approver("GET", f"approvals/{waiting.approval_id}", status=200)
+    decided = approver(
+        "POST", f"approvals/{waiting.approval_id}/approve", {"reason": "Fine", "digest": shown["digest"]}, 200
+    )
+    assert (decided["status"], decided["decided_by"], decided["reason"]) == ("approved", approver.person.email, "Fine")
+    assert [(each["by"], each["verdict"], each["via"]) for each in decided["reviews"]] == [
+        (approver.person.email, "approve", "api")
+    ]
+    assert Event.objects.filter(kind="person:approval:approved", target=waiting.approval_id).count() == 1
+    again = approver("POST", f"approvals/{waiting.approval_id}/approve", {"digest": shown["digest"]}, 200)
+    assert again == decided
+    assert Review.objects.count() == 1
+
+
+def test_a_denial_needs_its_reason(approver, waiting):
+    refused = approver("POST", f"approvals/{waiting.approval_id}/deny", status=422)
+    assert refused["code"] == "reason_required"
+    denied = approver("POST", f"approvals/{waiting.approval_id}/deny", {"reason": "Not this one"}, 200)
+    assert denied["status"] == "denied"
+    late = approver("POST", f"approvals/{waiting.approval_id}/approve", status=409)
+    assert late["code"] == "decided"
+
+
+def test_another_digest_than_the_one_shown_decides_nothing(approver, waiting):
+    answer = approver("POST", f"approvals/{waiting.approval_id}/approve", {"digest": "0" * 64}, 409)
+    assert answer["code"] == "digest"
+    assert approver("GET", f"approvals/{waiting.approval_id}", status=200)["status"] == "pending"
+
+
+def test_nobody_decides_what_her_own_agent_asked(world):
+    person = a_member(world.acme, "owner")
+    own = an_approval(agent=an_agent(world.acme, owner=person))
+    answer = Api(a_token(person))("POST", f"approvals/{own.approval_id}/approve", status=403)
+    assert answer["code"] == "owner"
+
+
+def test_nobody_decides_without_the_scope(world, waiting):
+    api = Api(a_token(a_member(world.acme, "approver"), "approvals:read"))
+    assert "approvals:decide" in api("POST", f"approvals/{waiting.approval_id}/approve", status=403)["detail"]
+
+
+def test_what_is_overdue_is_expired_swept_or_not(approver, world):
+    late = an_approval(agent=world.bot, minutes=-1)
+    assert approver("GET", f"approvals/{late.approval_id}", status=200)["status"] == "expired"
+    assert [each["id"] for each in approver("GET", "approvals?status=expired", status=200)] == [late.approval_id]
+    assert approver("GET", "approvals?status=pending", status=200) == []
+    assert approver("POST", f"approvals/{late.approval_id}/approve", status=409)["code"] == "expired"
+    assert [each["id"] for each in approver("GET", "approvals?status=expired", status=200)] == [late.approval_id]
+
+
+def test_lists_go_newest_first_page_by_page_within_a_mode(viewer, world):
+    made = [an_approval(agent=world.bot).approval_id for _ in range(5)]
+    test = an_approval(agent=world.bot, mode="test").approval_id
+    other = an_approval(agent=an_agent(world.acme, "other-bot")).approval_id
+    newest = list(reversed(made))
+    found = [each["id"] for each in viewer("GET", "approvals?agent_id=support-bot&limit=2", status=200)]
+    assert found == newest[:2]
+    found = [each["id"] for each in viewer("GET", f"approvals?agent_id=support-bot&after={found[-1]}", status=200)]
+    assert found == newest[2:]
+    assert [each["id"] for each in viewer("GET", "approvals?mode=test", status=200)] == [test]
+    assert [each["id"] for each in viewer("GET", "approvals?limit=1", status=200)] == [other]
+
+
+def test_another_organizations_approvals_are_not_there(stranger, waiting):
+    for method, verb in (("GET", ""), ("POST", "/approve"), ("POST", "/deny")):
+        assert stranger(method, f"approvals/{waiting.approval_id}{verb}", status=404) == {
+            "detail": "Approval not found"
+        }
+    assert stranger("GET", "approvals", status=200) == []
+    waiting.refresh_from_db()
+    assert waiting.state == "pending"
+
+
+def test_two_people_are_two_where_the_rule_says_two(world):
+    rule = a_rule(world.acme, approvals=2)
+    waiting = an_approval(agent=world.bot, rule=rule.snapshot())
+    first, second = world.person("approver"), world.person("admin")
+    assert first("POST", f"approvals/{waiting.approval_id}/approve", status=200)["status"] == "pending"
+    assert second("POST", f"approvals/{waiting.approval_id}/approve", status=200)["status"] == "approved"
