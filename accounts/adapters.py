@@ -61,7 +61,8 @@ class AccountAdapter(DefaultAccountAdapter):
         """Sends after the commit. A failure is logged, and told to those who are logged in: a page that differed for
         strangers would tell them which addresses have accounts."""
         request = self.request
-        message = self.render_mail(template_prefix, email, {"request": request, "email": email} | context)
+        about = {"request": request, "email": email, "site_url": settings.SITE_URL}
+        message = self.render_mail(template_prefix, email, about | context)
 
         def send() -> None:
             why_not = mail.deliver(message)

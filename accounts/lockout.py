@@ -21,7 +21,7 @@ class _Lockable:
         if not AxesProxyHandler.is_allowed(request, {"login": self.user.email}):  # type: ignore[attr-defined]
             request.axes_locked_out = True  # the middleware answers with the page that says so
             raise ValidationError("Too many wrong codes. Try again in a quarter of an hour.")
-        checked: str = super().clean_code()
+        checked: str = super().clean_code()  # type: ignore[misc]
         return checked
 
 

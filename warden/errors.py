@@ -22,5 +22,9 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return HttpResponse(get_template("errors/500.html").render({"request": request}), status=500)
 
 
+def too_many(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return render(request, "errors/429.html", status=429)
+
+
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return render(request, "errors/403_csrf.html", status=403)

@@ -31,4 +31,5 @@ if not settings.PRODUCTION:
 handler400 = "warden.errors.bad_request"
 handler403 = "warden.errors.forbidden"
 handler404 = "warden.errors.not_found"
+handler429 = "warden.errors.too_many"  # for django-allauth
 handler500 = "warden.errors.server_error"

@@ -13,7 +13,8 @@ from django.urls import reverse
 
 from accounts.models import Membership, User
 from audit.models import Event
-from tests.accounts.conftest import PASSWORD
+from tests.accounts.conftest import PASSWORD, SMTP
+from warden.settings import redis as redis_settings
 
 SECRET = "JBSWY3DPEHPK3PXP"
 
@@ -207,8 +208,6 @@ def test_a_password_is_reset_by_a_link_that_carries_our_address_and_ends_a_lock_
 
 @pytest.mark.django_db(transaction=True)
 def test_a_reset_says_the_same_for_an_unknown_address_and_when_mail_is_down(viewer, client, settings):
-    from tests.accounts.conftest import SMTP
-
     settings.MAILERS = {"default": {"BACKEND": SMTP, "OPTIONS": {"host": "127.0.0.1", "port": 9}}}
     answers = [
         client.post("/accounts/password/reset/", {"email": f"{who}@example.com"}) for who in ("viewer", "nobody")
@@ -232,6 +231,7 @@ def test_a_new_address_counts_once_its_link_was_followed(viewer, browser, mailbo
     assert viewer.user.email == "new@example.com"
     (event,) = told("person:email:change")
     assert event.data["changes"]["email"] == {"from": "viewer@example.com", "to": "new@example.com"}
+    assert "Was it not you?" in mailbox.text()
     assert log_in(Client(), "new@example.com").status_code == 302
     assert log_in(Client(), "viewer@example.com").status_code == 200
 
@@ -274,3 +274,21 @@ def test_a_log_in_that_cannot_be_recorded_does_not_happen(viewer, client, monkey
     assert client.get("/profile/").status_code == 302
     assert not Session.objects.exists() or "_auth_user_id" not in client.session
     assert User.objects.get(pk=viewer.user_id).last_login is None
+
+
+# --- rates ------------------------------------------------------------------------------------------------------------
+
+
+def test_asking_again_and_again_is_answered_with_a_page_that_says_so(db, client):
+    for _ in range(6):
+        answer = client.post("/accounts/password/reset/", {"email": "viewer@example.com"})
+    assert answer.status_code == 429
+    assert "Too fast" in answer.content.decode()
+
+
+def test_while_redis_is_away_people_log_in_and_are_locked_out_all_the_same(viewer, client, settings):
+    settings.CACHES = {"default": redis_settings.cache("redis://127.0.0.1:9/0")}
+    for _ in range(settings.AXES_FAILURE_LIMIT):
+        answer = log_in(client, "viewer@example.com", "wrong")
+    assert answer.status_code == 429
+    assert log_in(Client(REMOTE_ADDR="192.0.2.7"), "viewer@example.com").status_code == 302

@@ -9,7 +9,7 @@ def cache(url: str) -> dict[str, Any]:
     if not url:
         return {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}
     return {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "warden.cache.ForgivingRedisCache",
         "LOCATION": url,
         "KEY_PREFIX": "warden",
         "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 1},
