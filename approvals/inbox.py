@@ -3,13 +3,13 @@
 import json
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, TextField, Value, When
 from django.db.models.functions import Length
 from django.http import QueryDict
@@ -25,6 +25,7 @@ WINDOW = 10_000  # decided requests that a search or a facet looks at, newest fi
 PATIENCE_MS = 2_000
 SOON = timedelta(minutes=15)
 QUERY_LIMIT = 200
+MANY = 1_000
 CHOICES = 12  # of a facet, the most frequent
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SHORT = 8_192  # a longer context is not read for its one line in the list
@@ -53,6 +54,7 @@ class Filters:
     q: str = ""
     after: str = ""
     before: str = ""
+    facets: str = ""
 
     @classmethod
     def read(cls, query: QueryDict, default: str) -> "Filters":
@@ -62,9 +64,13 @@ class Filters:
         return cls(**given)
 
     @property
+    def faceted(self) -> bool:
+        return bool(self.agent or self.risk or self.action)
+
+    @property
     def narrowed(self) -> bool:
         """Whether more than the view was asked for."""
-        return bool(self.agent or self.risk or self.action or self.q)
+        return self.faceted or bool(self.q)
 
 
 @dataclass(slots=True)
@@ -146,18 +152,25 @@ class Desk:
             return ("expires_at", "id")
         return ("-decided_at", "-id") if self.filters.view == "decided" else ("-id",)
 
+    def _recent(self) -> QuerySet[Approval]:
+        """The newest WINDOW of the view, of one agent where one was asked for: each a walk along one index."""
+        rows = self.of_view(self.filters.view)
+        if not self.filters.agent:
+            return self.everything.filter(pk__in=rows.order_by(*self.order).values("pk")[:WINDOW])
+        agents = Agent.objects.filter(organization_id=self.membership.organization_id, slug=self.filters.agent)
+        of_agent = self.everything.filter(agent_id__in=list(agents.values_list("id", flat=True)))
+        return rows.filter(pk__in=of_agent.order_by("-id").values("pk")[:WINDOW])
+
+    @cached_property
+    def bounded(self) -> bool:
+        """Whether what is found is looked for among the newest only: what waits is few, what was decided is not."""
+        return self.filters.view not in OPEN_VIEWS and self.filters.narrowed
+
     @cached_property
     def found(self) -> QuerySet[Approval]:
-        """The view, searched; facets not applied yet. A search of what was decided looks at the newest WINDOW only."""
-        rows = self.of_view(self.filters.view)
-        if not self.filters.q:
-            return rows
-        if self.filters.view not in OPEN_VIEWS:
-            rows = self.everything.filter(pk__in=self._window(rows))
-        return rows.filter(_mentions(self.filters.q))
-
-    def _window(self, rows: QuerySet[Approval]) -> QuerySet[Approval, Any]:
-        return rows.order_by(*self.order).values("pk")[:WINDOW]
+        """The view, searched; facets not applied yet."""
+        rows = self._recent() if self.bounded else self.of_view(self.filters.view)
+        return rows.filter(_mentions(self.filters.q)) if self.filters.q else rows
 
     @cached_property
     def matching(self) -> QuerySet[Approval]:
@@ -193,9 +206,7 @@ class Desk:
 
     def facets(self) -> dict[str, list[Choice]]:
         """How many there are of each agent, risk and action; each counted under the other two filters."""
-        rows = self.found
-        if self.filters.view not in OPEN_VIEWS and not self.filters.q:
-            rows = self.everything.filter(pk__in=self._window(rows))
+        rows = self.found if self.bounded or self.filters.view in OPEN_VIEWS else self._recent()
         groups = list(rows.order_by().values_list(*FACETS.values()).annotate(Count("pk")))
         names, chosen = list(FACETS), [getattr(self.filters, name) for name in FACETS]
         facets = {}
@@ -215,13 +226,8 @@ class Desk:
         return facets
 
     def counts(self) -> dict[str, int]:
-        """How many each view of what waits holds: one pass."""
-        return self.waiting.aggregate(
-            mine=Count("pk", filter=self.may_decide),
-            waiting=Count("pk"),
-            soon=Count("pk", filter=Q(expires_at__lte=self.now + SOON)),
-            high=Count("pk", filter=Q(risk__in=["high", "critical"])),
-        )
+        """How many each view of what waits holds, counted up to MANY."""
+        return {view: self.of_view(view).order_by()[:MANY].count() for view in VIEWS if view in OPEN_VIEWS}
 
     def came_since(self, moment: datetime) -> int:
         """How many of what matches were made after `moment`."""
@@ -234,10 +240,16 @@ class Desk:
         return mine.filter(later).first() or mine.first()
 
 
-def with_patience() -> None:
-    """Gives each query of this transaction PATIENCE_MS: a page that cannot be had says so, and the desk goes on."""
-    with connection.cursor() as cursor:
+@contextmanager
+def patience() -> Iterator[None]:
+    """Gives each query within PATIENCE_MS: a page that cannot be had says so, and the desk goes on.
+
+    Raises django.db.OperationalError.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(PATIENCE_MS)])
+        yield
+        cursor.execute("SELECT set_config('statement_timeout', '0', true)")
 
 
 def _mentions(text: str) -> Q:

@@ -69,6 +69,7 @@ class Approval(models.Model):
                 name="approval_decided",
                 condition=~Q(state="pending"),
             ),
+            models.Index(fields=["organization", "mode", "agent", "-id"], name="approval_agent"),
             models.Index(fields=["organization", "mode", "agent", "action", "-id"], name="approval_similar"),
             models.Index(fields=["digest", "-id"], name="approval_digest"),  # the cool-down of an identical check
             models.Index(fields=["expires_at"], name="approval_expiring", condition=Q(state="pending")),  # the sweep

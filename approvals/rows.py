@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from django.urls import reverse
+
 from accounts import roles
 from accounts.models import Membership
 from agents.policy.money import plain
@@ -20,6 +22,7 @@ class Row:
     """What a line shows. `why_not` is empty where this person may decide."""
 
     approval: Approval
+    href: str
     state: str
     sentence: Sentence
     amount: str
@@ -43,6 +46,7 @@ def row(approval: Approval, case: rules.Case, person: rules.Person, now: datetim
     context = json.loads(getattr(approval, "short_context", None) or approval.context)
     return Row(
         approval=approval,
+        href=reverse("approvals:detail", args=[approval.approval_id]),
         state=shown_state(approval, now),
         sentence=sentence(approval.action, approval.amount, context),
         amount=written(approval.amount),

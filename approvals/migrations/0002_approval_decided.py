@@ -13,4 +13,8 @@ class Migration(migrations.Migration):
                 condition=~models.Q(state="pending"),
             ),
         ),
+        migrations.AddIndex(
+            model_name="approval",
+            index=models.Index(fields=["organization", "mode", "agent", "-id"], name="approval_agent"),
+        ),
     ]

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from django.db import OperationalError, transaction
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from accounts.access import requires
 from approvals import states
 from approvals.dossier import dossier
-from approvals.inbox import VIEWS, Choice, Desk, Filters, with_patience
+from approvals.inbox import VIEWS, WINDOW, Choice, Desk, Filters, patience
 from approvals.models import Approval, Review
 from approvals.rows import rows
 from audit.clock import database_now
@@ -33,8 +33,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
     facts: dict[str, Any] = {"filters": desk.filters, "views": _views(desk, {}), "now": now, "nav": "inbox"}
     status = 200
     try:
-        with transaction.atomic():
-            with_patience()
+        with patience():
             facts |= _list(request, desk)
     except OperationalError:
         facts["failed"], status = True, 503
@@ -57,8 +56,7 @@ def live(request: HttpRequest) -> HttpResponse:
         return JsonResponse({"detail": "since must be a time with its zone, in ISO 8601"}, status=400)
     desk = _desk(request, database_now())
     ended = desk.everything.filter(decided_at__gt=since).exclude(state=states.PENDING).order_by("-decided_at")
-    with transaction.atomic():
-        with_patience()
+    with patience():
         if "only" in request.GET:
             one = desk.everything.filter(pk=read_id("apr", request.GET["only"]))
             votes = Review.objects.filter(approval__in=one, created_at__gt=since).count()
@@ -85,8 +83,10 @@ def _list(request: HttpRequest, desk: Desk) -> dict[str, Any]:
     page, counts = desk.page(), desk.counts()
     facts: dict[str, Any] = {
         "page": page,
+        "bounded": desk.bounded,
+        "window": WINDOW,
         "rows": rows(page.approvals, desk.membership, desk.now),
-        "facets": [(name, _links(request, name, choices)) for name, choices in desk.facets().items()],
+        "facets": _facets(request, desk) if desk.filters.facets or desk.filters.faceted else None,
         "counts": counts,
         "views": _views(desk, counts),
     }
@@ -101,19 +101,19 @@ def _views(desk: Desk, counts: dict[str, int]) -> list[tuple[str, str, int | Non
     return [(name, VIEWS[name], counts.get(name)) for name in shown]
 
 
-def _links(request: HttpRequest, name: str, choices: list[Choice]) -> list[dict[str, Any]]:
-    """Each choice with the address that takes it, or takes it back."""
-    links = []
-    for choice in choices:
+def _facets(request: HttpRequest, desk: Desk) -> list[tuple[str, list[tuple[Choice, str]]]]:
+    """Each facet's choices, each with the address that takes it, or takes it back."""
+
+    def address(name: str, choice: Choice) -> str:
         query = request.GET.copy()
         for stale in (name, "after", "before", "open"):
             query.pop(stale, None)
+        query["facets"] = "1"
         if not choice.chosen:
             query[name] = choice.value
-        links.append(
-            {"value": choice.value, "count": choice.count, "chosen": choice.chosen, "href": f"?{query.urlencode()}"}
-        )
-    return links
+        return f"?{query.urlencode()}"
+
+    return [(name, [(choice, address(name, choice)) for choice in found]) for name, found in desk.facets().items()]
 
 
 def _open(request: HttpRequest) -> Approval | None:
