@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from agents import policy
-from agents.load import agent_of
-from agents.models import Agent, Permission
+from agents.load import permission_of
+from agents.models import Permission
 
 STRICTNESS = {"allow": 0, "ask": 1, "deny": 2}
 WORDS = {"allow": "Pass", "ask": "Ask", "deny": "Deny"}
@@ -39,11 +39,35 @@ class Ladder:
     rungs: tuple[Rung, ...]
     warnings: tuple[str, ...] = field(default=())
 
+    @property
+    def is_single(self) -> bool:
+        """Whether it is no ladder but a plain yes, ask or no."""
+        return not self.is_wildcard and len(self.rungs) == 1 and not self.warnings
 
-def ladders(agent: Agent, *, now: datetime, hit: str = "") -> list[Ladder]:
-    """The ladders of an agent whose permissions are prefetched; `hit` is the permission a simulation came to."""
-    rows = {str(row.id): row for row in agent.permissions.all()}
-    return [_ladder(each, rows, now, hit) for each in policy.ladders(agent_of(agent))]
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """How an agent's tiers are laid out: ladders, then what goes by no amount, then wildcards."""
+
+    ladders: tuple[Ladder, ...]
+    singles: tuple[Ladder, ...]
+    wildcards: tuple[Ladder, ...]
+
+    @property
+    def all(self) -> tuple[Ladder, ...]:
+        return self.ladders + self.singles + self.wildcards
+
+
+def draw(permissions: Iterable[Permission], *, now: datetime, hit: str = "") -> Board:
+    """One agent's permissions, laid out; `hit` is the permission a simulation came to."""
+    rows = {str(row.id): row for row in permissions}
+    agent = policy.Agent("", "", "active", tuple(permission_of(row) for row in rows.values()))
+    drawn = [_ladder(each, rows, now, hit) for each in policy.ladders(agent)]
+    return Board(
+        tuple(each for each in drawn if not each.is_wildcard and not each.is_single),
+        tuple(each for each in drawn if each.is_single),
+        tuple(each for each in drawn if each.is_wildcard),
+    )
 
 
 def _ladder(drawn: policy.Ladder, rows: Mapping[str, Permission], now: datetime, hit: str) -> Ladder:

@@ -18,6 +18,7 @@ urlpatterns = [
     path("agents/<slug:slug>/audited/", agents.agent_audited, name="audited"),
     path("agents/<slug:slug>/status/<slug:verb>/", agents.agent_status, name="status"),
     path("agents/<slug:slug>/tiers/new/", tiers.tier_new, name="tier_new"),
+    path("agents/<slug:slug>/tiers/preview/", tiers.tier_preview, name="tier_preview"),
     path("agents/<slug:slug>/tiers/<uuid:pk>/", tiers.tier_edit, name="tier"),
     path("agents/<slug:slug>/tiers/<uuid:pk>/delete/", tiers.tier_delete, name="tier_delete"),
     path("keys/", keys.key_list, name="keys"),

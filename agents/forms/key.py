@@ -11,7 +11,7 @@ from agents.models.key import SCOPES, default_scopes
 from agents.services.keys import MAX_OVERLAP_HOURS
 from audit.clock import database_now
 
-LIFETIMES = [("30", "30 days"), ("90", "90 days"), ("180", "180 days"), ("365", "a year"), ("", "never")]
+LIFETIMES = [("30", "30 days"), ("90", "90 days"), ("180", "180 days"), ("365", "a year"), ("0", "never")]
 MODES = [
     ("test", "Test (test_…): the same answers on data of its own; nobody is notified"),
     ("live", "Live (ak_…): the real thing"),
@@ -23,11 +23,16 @@ class KeyForm(forms.Form):
 
     name = forms.CharField(max_length=80, help_text="Where it is used, such as “support worker, production”.")
     mode = forms.ChoiceField(choices=MODES, widget=forms.RadioSelect, initial="test")
-    agent = forms.ModelChoiceField(queryset=None, required=False, empty_label="Every agent of the organization")
-    environment = forms.ChoiceField(
-        required=False, help_text="What this key proves. Without one, tiers of an environment do not apply."
+    agent = forms.ModelChoiceField(
+        queryset=None,
+        required=False,
+        empty_label="Every agent of the organization",
+        help_text="Whom the key speaks for.",
     )
-    days = forms.ChoiceField(label="Expires after", choices=LIFETIMES, required=False, initial="90")
+    environment = forms.ChoiceField(required=False, help_text="What the key proves, for tiers of one environment.")
+    days = forms.ChoiceField(
+        label="Expires after", choices=LIFETIMES, initial="90", help_text="It can be rolled before."
+    )
     scopes = forms.MultipleChoiceField(
         choices=list(SCOPES.items()), widget=forms.CheckboxSelectMultiple, initial=default_scopes
     )
@@ -50,8 +55,8 @@ class KeyForm(forms.Form):
     def values(self) -> dict[str, Any]:
         """What keys.create_key takes."""
         data = dict(self.cleaned_data)
-        days = data.pop("days")
-        data["expires_at"] = database_now() + timedelta(days=int(days)) if days else None
+        days = int(data.pop("days"))
+        data["expires_at"] = database_now() + timedelta(days=days) if days else None
         return data
 
 

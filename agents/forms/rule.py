@@ -7,6 +7,7 @@ from django import forms
 from accounts import roles
 from accounts.models import Organization
 from agents.models import ApprovalRule
+from agents.models.rule import default_roles
 from agents.services.facts import token
 
 DECIDERS = [(role, name) for role, name in roles.ROLES.items() if roles.may(role, "approvals:decide")]
@@ -15,7 +16,11 @@ DECIDERS = [(role, name) for role, name in roles.ROLES.items() if roles.may(role
 class RuleForm(forms.ModelForm):
     token = forms.CharField(required=False, widget=forms.HiddenInput)
     roles = forms.MultipleChoiceField(
-        label="Who decides", choices=DECIDERS, widget=forms.CheckboxSelectMultiple, help_text="Anyone with these roles."
+        label="Who decides",
+        initial=default_roles,
+        choices=DECIDERS,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Anyone with these roles.",
     )
 
     class Meta:
@@ -38,11 +43,7 @@ class RuleForm(forms.ModelForm):
             "minutes": "Expires after (minutes)",
             "is_default": "The default, for tiers that name no rule",
         }
-        help_texts = {
-            "minutes": "Undecided by then, it is denied. 60 is an hour, 1440 a day.",
-            "approvals": "",
-            "denials": "",
-        }
+        help_texts = {"approvals": "", "denials": "", "minutes": ""}
 
     def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

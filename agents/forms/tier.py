@@ -49,14 +49,15 @@ class TierForm(forms.ModelForm):
         help_texts = {
             "action": "<code>service.resource.operation</code>, such as <code>stripe.refund.small</code>. "
             "<code>email.*</code> covers everything below <code>email</code>: name the actions instead where you can.",
-            "max_amount": "The largest amount this tier holds. Empty: any amount.",
-            "currency": "ISO 4217, such as USD. Empty: any.",
-            "environment": "Which the key proves.",
-            "approval_rule": "Who decides, and how many.",
+            "max_amount": "Empty: any amount.",
+            "currency": "ISO 4217; empty: any.",
+            "environment": "Proved by the key.",
+            "approval_rule": "Who decides, where it asks.",
             "condition": "CEL over <code>context</code>, <code>agent</code>, <code>environment</code>, "
             "<code>amount</code> and <code>now</code>; such as <code>context.customer.vip == true</code>. "
             "What cannot be evaluated is denied.",
             "callee": "A SPIFFE ID; empty: any.",
+            "risk": "Approvers see it.",
             "expires_at": "Empty: never.",
             "notes": "Why this tier is as it is.",
         }

@@ -40,20 +40,20 @@ def tabs(request: HttpRequest, agent: Agent) -> dict[str, Any]:
 def detail(request: MemberRequest, slug: str) -> HttpResponse:
     """The ladders, and what a check would come to. A simulation is posted: contexts belong into no address."""
     agent, now = find_agent(request, slug), database_now()
-    names = {tier.action for tier in agent.permissions.all() if not policy.is_wildcard(tier.action)}
-    drawn = board.ladders(agent, now=now)
-    names |= {ladder.action for ladder in drawn if not ladder.is_wildcard}
+    tiers = list(agent.permissions.all())
+    drawn = board.draw(tiers, now=now)
+    names = [each.action for each in (*drawn.ladders, *drawn.singles)]
     form = SimulateForm(
         request.POST if request.method == "POST" else None,
         organization=request.organization,
-        actions=names,
-        initial={"action": min(names, default=""), "context": '{"amount": 150}'},
+        actions={*names, *(tier.action for tier in tiers if not policy.is_wildcard(tier.action))},
+        initial={"action": names[0] if names else "", "context": '{"amount": 150}'},
     )
     result = None
     if request.method == "POST" and form.is_valid():
         result = simulate(request, agent, form.cleaned_data)
         hit = result["decision"].permission
-        drawn = board.ladders(agent, now=now, hit=hit.id if hit else "")
+        drawn = board.draw(tiers, now=now, hit=hit.id if hit else "")
     elif request.method == "POST":
         result = {"invalid": True}
     recent: list[Any] = []
@@ -61,7 +61,7 @@ def detail(request: MemberRequest, slug: str) -> HttpResponse:
         recent = queries.find(
             request.organization.pk, queries.Search(mode=request.mode, agent=agent.slug), size=RECENT
         ).events
-    context = tabs(request, agent) | {"ladders": drawn, "form": form, "result": result, "recent": recent}
+    context = tabs(request, agent) | {"board": drawn, "form": form, "result": result, "recent": recent}
     return render(request, "agents/detail.html", context, status=422 if form.is_bound and form.errors else 200)
 
 

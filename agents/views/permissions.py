@@ -42,19 +42,22 @@ def permission_list(request: MemberRequest) -> HttpResponse:
         "effect": effect,
         "facets": facets,
         "any": bool(page) or every.exists(),
-        "findings": _by_agent(findings),
-        "finding_count": len(findings),
+        "findings": _grouped(findings),
         "now": database_now(),
         "may_write": request.membership.may("agents:write"),
     }
     return render(request, "agents/permissions.html", context)
 
 
-def _by_agent(findings: list[Finding]) -> list[tuple[str, list[Finding]]]:
-    def slug(finding: Finding) -> str:
-        return finding.agent.slug if finding.agent else ""
+def _grouped(findings: list[Finding]) -> list[tuple[Finding, list[str]]]:
+    """One line for each thing, with everything that is to be said of it; agent by agent."""
 
-    return [(key, list(group)) for key, group in groupby(sorted(findings, key=slug), key=slug)]
+    def thing(finding: Finding) -> tuple[str, str, str]:
+        agent, tier, key = finding.agent, finding.permission, finding.key
+        return agent.slug if agent else "", f"{tier.action} {tier.pk}" if tier else "", str(key.pk) if key else ""
+
+    groups = [list(group) for _, group in groupby(sorted(findings, key=thing), key=thing)]
+    return [(group[0], [finding.text for finding in group]) for group in groups]
 
 
 @requires("agents:read")

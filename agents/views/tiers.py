@@ -10,14 +10,15 @@ from django.views.decorators.http import require_POST
 from accounts.access import requires
 from accounts.requests import MemberRequest
 from accounts.rules import Refused
-from agents import policy
+from agents import board, policy
 from agents.forms.tier import TierForm
 from agents.load import permission_of
-from agents.models import Permission
+from agents.models import Agent, Permission
 from agents.services import permissions
 from agents.services.facts import token
 from agents.views.finding import find_agent, find_tier
 from agents.views.saving import Faster, save, status_of
+from audit.clock import database_now
 
 PREFILLED = ("action", "effect", "currency", "environment")
 
@@ -31,6 +32,32 @@ def check(text: str) -> dict[str, object]:
     except policy.ConditionError as error:
         return {"state": "wrong", "error": error}
     return {"state": "fine"}
+
+
+def preview(agent: Agent, form: TierForm, tier: Permission | None = None) -> dict[str, object]:
+    """The ladder as it would be with what is typed, and the tier in words. Nothing where that cannot be said yet."""
+    if form.is_bound and form.is_valid():
+        typed = Permission(agent=agent, **form.values())
+    elif tier and not form.is_bound:
+        typed = tier
+    else:
+        return {}
+    if tier:
+        typed.pk = tier.pk
+    others = [each for each in agent.permissions.all() if each.pk != typed.pk]
+    drawn = board.draw([*others, typed], now=database_now(), hit=str(typed.pk))
+    (ladder,) = (each for each in drawn.all if any(rung.hit for rung in each.rungs))
+    return {"ladder": ladder, "words": policy.describe(permission_of(typed))}
+
+
+@require_POST
+@requires("agents:write")
+def tier_preview(request: MemberRequest, slug: str) -> HttpResponse:
+    """The fragment beside the editor, while somebody fills it in."""
+    agent = find_agent(request, slug)
+    tier = next((each for each in agent.permissions.all() if str(each.pk) == request.GET.get("tier")), None)
+    form = TierForm(request.POST, agent=agent, instance=tier and find_tier(request, slug, tier.pk))
+    return render(request, "agents/_preview.html", {"preview": preview(agent, form, tier)})
 
 
 @require_POST
@@ -59,7 +86,12 @@ def tier_new(request: MemberRequest, slug: str) -> HttpResponse:
         if form.is_valid():
             messages.success(request, f"Added {form.cleaned_data['action']}. It decides from now on.")
             return redirect("agents:detail", slug)
-    context = {"agent": agent, "form": form, "check": check(form["condition"].value() or "")}
+    context = {
+        "agent": agent,
+        "form": form,
+        "check": check(form["condition"].value() or ""),
+        "preview": preview(agent, form),
+    }
     return render(request, "agents/tier.html", context, status=status_of(form))
 
 
@@ -88,6 +120,7 @@ def tier_edit(request: MemberRequest, slug: str, pk: UUID) -> HttpResponse:
         "form": form,
         "faster": faster,
         "check": check(form["condition"].value() or ""),
+        "preview": preview(agent, form, tier),
     }
     return render(request, "agents/tier.html", context, status=status_of(form, faster))
 

@@ -35,7 +35,7 @@ def test_a_key_is_shown_once_and_nowhere_else(enter, people, bot):
 
 
 def test_a_key_may_speak_for_every_agent_and_never_expire(enter, people, bot):
-    enter(people.admin).post(reverse("agents:key_new"), TYPED | {"agent": "", "days": ""})
+    enter(people.admin).post(reverse("agents:key_new"), TYPED | {"agent": "", "days": "0"})
     key = ApiKey.objects.get()
     assert (key.agent, key.expires_at) == (None, None)
 

@@ -39,7 +39,7 @@ def refunds(bot, people):
 
 
 def ladder(page, action):
-    return next(each for each in page.context["ladders"] if each.action == action)
+    return next(each for each in page.context["board"].all if each.action == action)
 
 
 def test_tiers_are_drawn_as_a_ladder_with_its_ground(enter, people, bot, refunds):
