@@ -1,7 +1,6 @@
 """docs/agent-api.md: its requests are sent to a server, and what it shows is what comes back."""
 
 import re
-import shlex
 import uuid
 from typing import Any
 
@@ -14,6 +13,7 @@ from agents.models import Agent
 from approvals.models import Approval
 from approvals.services import review
 from gateway import bodies
+from tests.docs.curl import curl
 from tests.docs.pages import ROOT, Block, blocks, codes, table, tables
 from tests.factories import a_key
 from tests.server import Server
@@ -71,24 +71,7 @@ class Door:
             httpx.post(f"{self.url}/sdk/approvals/{self.approval}/claim", headers=headers).raise_for_status()
 
     def send(self, command: str) -> httpx.Response:
-        """Sends what this curl command would."""
-        for name, value in {"AGENTWARDEN_BASE_URL": self.url, "AGENTWARDEN_API_KEY": self.key}.items():
-            command = command.replace(f"${name}", value)
-        words = shlex.split(command.replace("\\\n", " ").replace("$APPROVAL", self.approval))
-        assert words.pop(0) == "curl"
-        method, url, body, headers = "GET", "", None, {}
-        while words:
-            match words.pop(0):
-                case "-X":
-                    method = words.pop(0)
-                case "-H":
-                    name, _, value = words.pop(0).partition(": ")
-                    headers[name] = value
-                case "-d":
-                    body, method = words.pop(0), "POST"
-                case word:
-                    url = word
-        return httpx.request(method, url, headers=headers, content=body, timeout=40)
+        return curl(command, AGENTWARDEN_BASE_URL=self.url, AGENTWARDEN_API_KEY=self.key, APPROVAL=self.approval)
 
 
 @pytest.fixture
