@@ -1,5 +1,6 @@
 """Tables that list what code defines say what the code says."""
 
+import inspect
 import re
 import shlex
 
@@ -10,6 +11,7 @@ from django.template.loader import render_to_string
 from accounts import roles
 from accounts.models import SCOPES
 from approvals import states
+from approvals.digest import digest
 from approvals.inbox import VIEWS
 from tests.bench.__main__ import BARS
 from tests.docs.pages import DOCS, ROOT, codes, read, table
@@ -21,6 +23,12 @@ def test_the_states_and_their_moves() -> None:
     rows = table("docs/concepts.md", "state", "shown as")
     assert [(row["state"], row["shown as"]) for row in rows] == list(states.STATES.items())
     assert {row["state"]: frozenset(codes(row["can become"])) for row in rows} == states.MOVES
+
+
+def test_the_digest_is_over_what_the_page_says() -> None:
+    [said] = re.findall(r"what an approval is about: ([^.]*)\.", read("docs/concepts.md").replace("\n", " "))
+    parts = [name.removesuffix("_id") for name in inspect.signature(digest).parameters]
+    assert re.split(r", | and ", said) == parts
 
 
 def test_the_roles_and_what_they_may() -> None:
