@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 
 from accounts.models import Organization, User
-from approvals import rules, states
+from approvals import metrics, rules, states
 from approvals.case import case_of, roles_of
 from approvals.models import Approval, Review
 from audit.clock import database_now
@@ -174,3 +174,4 @@ def _tell(ended: Iterable[Approval], entries: list[Entry], now: datetime) -> Non
             "SELECT pg_notify(%s, id) FROM unnest(%s::text[]) AS id", [CHANNEL, [str(each.id) for each in ended]]
         )
     hints.poke()
+    metrics.ended(ended)

@@ -9,6 +9,7 @@ from django.db import connection
 
 from audit.clock import database_now
 from audit.leaf import Actor, Entry, Scope, row
+from audit.metrics import recorded
 from audit.models import Event
 
 
@@ -42,6 +43,7 @@ def record(
         result=result,
         data=data or {},
     )
+    recorded(1)
     return Event.objects.create(**row(entry, database_now())._asdict())
 
 
@@ -49,4 +51,4 @@ def record_all(entries: Iterable[Entry], *, at: datetime) -> None:
     """Writes events that happened at `at`, the database's clock, in one statement. As record(): in a transaction."""
     if not connection.in_atomic_block:
         raise RuntimeError("record_all() outside a transaction: the events could outlive, or miss, what they record")
-    Event.objects.bulk_create(Event(**row(entry, at)._asdict()) for entry in entries)
+    recorded(len(Event.objects.bulk_create(Event(**row(entry, at)._asdict()) for entry in entries)))

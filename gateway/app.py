@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,10 +13,12 @@ from django.db import connections
 from accounts.secrets import hash_secret, is_well_formed
 from agents.load import KeyFacts
 from agents.models.key import PREFIXES
-from gateway import answers, routes
+from gateway import access, answers, routes
 from gateway.answers import Answer
 from gateway.lanes import Lanes
+from gateway.jobs import Check
 from gateway.limits import Limits
+from gateway.metrics import Meter
 from gateway.parse import Malformed
 from gateway.policies import Policies
 from gateway.touch import Touch
@@ -43,13 +46,16 @@ def conninfo() -> dict[str, Any]:
 class Request:
     """One request of an agent, its headers read and its key known."""
 
-    __slots__ = ("body", "gateway", "headers", "id", "key", "key_hash", "query")
+    __slots__ = ("body", "check", "endpoint", "gateway", "headers", "id", "key", "key_hash", "query", "started")
 
     def __init__(self, gateway: "Gateway", scope: Scope) -> None:
         self.gateway = gateway
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.query: bytes = scope.get("query_string", b"")
         self.id = self._request_id()
+        self.started = time.perf_counter()
+        self.endpoint = "unknown"
+        self.check: Check | None = None
         self.key: KeyFacts
         self.key_hash = b""
         self.body = b""
@@ -82,6 +88,7 @@ class Gateway:
         self.waiters = Waiters(parameters)
         self.reader = Reader(parameters)
         self.touch = Touch()
+        self.meter = Meter(lambda: self.waiters.count)
 
     def start(self) -> None:
         """Begins; connects when there is something to do."""
@@ -91,6 +98,7 @@ class Gateway:
         self.waiters.start()
         self.reader.start()
         self.touch.start()
+        self.meter.start()
 
     async def stop(self) -> None:
         """Refuses what waits and lets go of everything."""
@@ -101,6 +109,7 @@ class Gateway:
             self.waiters.stop(),
             self.reader.stop(),
             self.touch.stop(),
+            self.meter.stop(),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,6 +126,7 @@ class Gateway:
         except Exception as error:
             log.error("gateway.failed", path=scope["path"], request_id=request.id.decode(), exc_info=error)
             answer = answers.FAILED
+        access.answered(request, scope, 200 if answer is None else answer.status)
         if answer is not None:
             await respond(send, answer, request.id)
 
@@ -124,6 +134,8 @@ class Gateway:
         found = routes.find(scope["method"], scope["path"])
         if isinstance(found, Answer):
             return found
+        handler, argument = found
+        request.endpoint = handler.name
         secret = request.credential()
         if not secret:
             return answers.UNAUTHORIZED
@@ -137,7 +149,6 @@ class Gateway:
         if quota.remaining < 0:
             detail = f"More than {quota.limit} requests in a minute"
             return answers.error(429, detail, None, *quota.headers, (b"retry-after", b"%d" % quota.reset))
-        handler, argument = found
         try:
             if scope["method"] == "POST":
                 body = await read_body(scope, receive)

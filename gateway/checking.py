@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from approvals import intake, states
 from approvals.digest import digest
 from audit.ids import show_id
 from audit.leaf import Entry, timestamp
+from gateway import metrics
 from gateway.answers import Answer, ok
 from gateway.bodies import AuditProof, CheckAnswer
 from gateway.jobs import Check, actor
@@ -136,6 +138,7 @@ def settle_ask(judged: Judged, reply: intake.Reply, batch: Batch) -> Answer:
     held = reply.held
     match reply.kind:
         case "new":
+            batch.after.append(partial(metrics.requested, judged.key.mode))
             entry = _entry(
                 judged,
                 "agent:check:ask",
@@ -188,6 +191,7 @@ def _answer(
 ) -> Answer:
     row = batch.record(entry)
     permission = judged.decision.permission
+    judged.job.counted = (judged.agent.slug, permission.action if permission else metrics.OTHER, status)
     return ok(
         CheckAnswer(
             allowed=allowed,
@@ -214,6 +218,7 @@ def approval_url(held: intake.Held) -> str:
 
 def unknown_agent(job: Check, key: KeyFacts, batch: Batch) -> None:
     """Records that a key asked for an agent that is not there, or not its own."""
+    job.counted = metrics.REFUSED
     batch.record(
         Entry(
             kind="agent:check:refuse",

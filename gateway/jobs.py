@@ -33,7 +33,7 @@ class Asked(Job[Answer]):
 
 
 class Check(Asked):
-    __slots__ = ("body", "context", "context_text")
+    __slots__ = ("body", "context", "context_text", "counted")
     endpoint = "check"
 
     def __init__(self, key_hash: bytes, body: CheckBody, idempotency_key: str | None) -> None:
@@ -41,6 +41,7 @@ class Check(Asked):
         self.body = body
         self.context: dict[str, Any] = body.context or {}
         self.context_text = canonical(self.context)
+        self.counted: tuple[str, str, str] | None = None  # as gateway.metrics.checked() wants it
 
     def about(self) -> str:
         return self.body.agent_id

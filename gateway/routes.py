@@ -31,6 +31,10 @@ class Handler(NamedTuple):
     run: Callable[["Request", uuid.UUID | None], Awaitable[Answer]]
     stream: Callable[["Request", uuid.UUID | None, "Receive", "Send", Headers], Awaitable[Answer | None]] | None = None
 
+    @property
+    def name(self) -> str:
+        return (self.stream or self.run).__name__
+
 
 def idempotency_key(request: "Request") -> str | None:
     """The header, where there is one. Raises Malformed."""
@@ -48,7 +52,8 @@ async def check(request: "Request", _: uuid.UUID | None) -> Answer:
     header = idempotency_key(request)
     if header and body.idempotency_key and header != body.idempotency_key:
         raise Malformed("idempotency_key: differs from the header Idempotency-Key")
-    return await request.gateway.lanes.run(Check(request.key_hash, body, header or body.idempotency_key))
+    request.check = Check(request.key_hash, body, header or body.idempotency_key)
+    return await request.gateway.lanes.run(request.check)
 
 
 async def log(request: "Request", _: uuid.UUID | None) -> Answer:

@@ -6,8 +6,10 @@ locks approvals and idempotency keys, so that a lock somebody holds never delays
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -15,6 +17,7 @@ import structlog
 from psycopg import AsyncConnection
 
 from audit.leaf import COLUMNS, Entry, Row, row
+from gateway import metrics
 
 log = structlog.get_logger(__name__)
 BATCH = 256  # jobs in one transaction
@@ -95,6 +98,7 @@ class Lane[J: Job[Any]]:
         self._connection: AsyncConnection[Any] | None = None
         self._task: asyncio.Task[None] | None = None
         self.batches = 0
+        self.busy_since: float | None = None  # time.monotonic() of the transaction that runs
 
     def start(self) -> None:
         """Begins to work; the first batch connects."""
@@ -125,12 +129,14 @@ class Lane[J: Job[Any]]:
             try:
                 if jobs:
                     await self._commit(jobs)
+                    self.busy_since = None
             except asyncio.CancelledError:
                 self._refuse(jobs)
                 raise
 
     async def _commit(self, jobs: list[J]) -> None:
         """Runs `jobs` in one transaction. What one of them breaks is run again one by one, so that only it suffers."""
+        self.busy_since = started = time.monotonic()
         try:
             await self._transaction(jobs)
         except LOST_THE_RACE as error:
@@ -147,6 +153,7 @@ class Lane[J: Job[Any]]:
             await self._split(jobs, error)
         else:
             self.batches += 1
+            metrics.committed(len(jobs), time.monotonic() - started)
             for job in jobs:
                 # A job without an answer went on to another lane, and waits there.
                 if job.answer is not None and not job.future.done():
@@ -174,6 +181,7 @@ class Lane[J: Job[Any]]:
         batch = Batch(connection, *found)
         await self._work(batch, jobs)
         if batch.rows:
+            batch.after.append(partial(metrics.wrote, batch.rows))
             async with connection.cursor().copy(COPY) as copy:
                 copy.set_types(TYPES)
                 for made in batch.rows:

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from audit.clock import database_now
-from notifications import registry
+from notifications import metrics, registry
 from notifications.models import Announcement, Delivery
 from notifications.transports import TransportError, email
 
@@ -79,13 +79,16 @@ def deliver(delivery_id: uuid.UUID) -> bool:
         TRANSPORTS[delivery.transport](delivery)
     except TransportError as error:
         now = database_now()
-        if error.permanent or delivery.attempts >= ATTEMPTS:
+        given_up = error.permanent or delivery.attempts >= ATTEMPTS
+        metrics.attempted(delivery, "given_up" if given_up else "failed")
+        if given_up:
             held.update(state=Delivery.State.FAILED, leased_until=None, error=str(error)[:500])
             log.warning("a message was given up", delivery=str(delivery.id), error=str(error))
         else:
             held.update(due_at=now + wait(delivery.attempts), leased_until=None, error=str(error)[:500])
         return False
     held.update(state=Delivery.State.SENT, sent_at=database_now(), leased_until=None, error="")
+    metrics.attempted(delivery, "sent")
     return True
 
 

@@ -21,7 +21,7 @@ def environment(**_: Any) -> list[CheckMessage]:
 
 @register(Tags.security)
 def production(**_: Any) -> list[CheckMessage]:
-    """warden.E002-E005: what production refuses."""
+    """warden.E002-E005, E007: what production refuses."""
     if not settings.PRODUCTION:
         return []
     found: list[CheckMessage] = []
@@ -41,6 +41,15 @@ def production(**_: Any) -> list[CheckMessage]:
             found.append(Error(f"{origin} is not https.", hint="Production is served over TLS only.", id="warden.E004"))
     if "*" in settings.ALLOWED_HOSTS:
         found.append(Error("ALLOWED_HOSTS has *.", hint="Name the hosts.", id="warden.E005"))
+    if 0 < len(settings.METRICS_TOKEN) < 32:
+        found.append(
+            Error(
+                "METRICS_TOKEN is too short.",
+                hint='Make one with: python3 -c "import secrets; print(secrets.token_urlsafe(32))"; or unset it: '
+                "nobody reads /metrics then.",
+                id="warden.E007",
+            )
+        )
     return found
 
 

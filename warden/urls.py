@@ -8,6 +8,7 @@ from accounts import urls as people
 from accounts.views import organization
 from approvals import views as approvals
 from warden import health, styleguide
+from warden.metrics import metrics
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="inbox"), name="home"),
@@ -17,6 +18,7 @@ urlpatterns = [
     path("settings/", include("notifications.urls")),
     path("health/live", health.live, name="health_live"),
     path("health/ready", health.ready, name="health_ready"),
+    path("metrics", metrics, name="metrics"),
     path("accounts/", include(people.allauth)),
     path("settings/", organization.settings_index, name="settings"),
     path("", include(people)),

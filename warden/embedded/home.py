@@ -3,6 +3,7 @@
 postgres/  valkey/   data
 sockets/             where the two listen (or a short private folder elsewhere: `sockets.path` then says which)
 log/                 what every process printed
+metrics/             what every process counted since the start
 secret_key           made at the first start
 owner.lock           held by the process that runs the databases
 owner.json           what that process says about itself

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -35,7 +36,8 @@ def run(*, demo: bool) -> int:
         clear(home)
         _raise_file_limit()
         planned = plan(home)
-        supervisor = stack.enter_context(Supervisor(home, env=environment(home, planned.services, port=port)))
+        values = environment(home, planned.services, port=port) | {"PROMETHEUS_MULTIPROC_DIR": str(_counts(home))}
+        supervisor = stack.enter_context(Supervisor(home, env=values))
         try:
             _start(supervisor, home, claim, host, port, demo=demo)
             supervisor.watch()
@@ -143,6 +145,14 @@ def environment(home: Home, addresses: Services, *, port: int) -> dict[str, str]
         "DJANGO_SETTINGS_MODULE": "warden.settings",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _counts(home: Home) -> Path:
+    """An empty folder in which the processes count, for /metrics: Prometheus expects counts to begin again."""
+    folder = home.path / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 def _claim(home: Home) -> Claim:

@@ -246,6 +246,10 @@ GATEWAY_BODY_LIMIT = env.integer("GATEWAY_BODY_LIMIT", 262_144, low=1_024, high=
 GATEWAY_RATE_LIMIT = env.integer("GATEWAY_RATE_LIMIT", 6_000, low=1, high=100_000_000)  # checks a minute and key
 GATEWAY_MAX_WAITERS = env.integer("GATEWAY_MAX_WAITERS", 10_000, low=1, high=1_000_000)
 
+# --- Watching ---------------------------------------------------------------------------------------------------------
+METRICS_TOKEN = env.text("METRICS_TOKEN", "")
+LOG_LEVEL = env.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error"))
+
 # --- Mail -----------------------------------------------------------------------------------------------------------
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", f"warden@{_site.hostname or 'localhost'}")
 _mail_host = env.text("EMAIL_HOST", "")

@@ -1,0 +1,46 @@
+"""What is counted and logged of each request once its answer is known."""
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from agents.load import KeyFacts
+from gateway import metrics
+
+if TYPE_CHECKING:
+    from gateway.app import Request, Scope
+
+log = structlog.get_logger(__name__)
+plain = logging.getLogger(__name__)
+
+
+def answered(request: "Request", scope: "Scope", status: int) -> None:
+    """Counts the request, and says one line of it: always where the server failed, or refused a key that it knows;
+    of all others at level debug."""
+    seconds = time.perf_counter() - request.started
+    key: KeyFacts | None = getattr(request, "key", None)
+    live = key is not None and key.mode == "live"
+    if live and (check := request.check) and (status == 200 or check.counted is metrics.REFUSED):
+        metrics.checked(check.counted or metrics.REPEATED, seconds)
+    metrics.answered(request.endpoint, status, test=key is not None and not live)
+    level = _level(status, known=key is not None)
+    if plain.isEnabledFor(level):
+        log.log(
+            level,
+            "gateway.request",
+            request_id=request.id.decode(),
+            method=scope["method"],
+            path=scope["path"],
+            status=status,
+            ms=round(seconds * 1_000, 1),
+            key=str(key.id) if key else None,
+        )
+
+
+def _level(status: int, *, known: bool) -> int:
+    if status >= 500:
+        return logging.WARNING
+    # A stranger, or an agent in a loop, must not be able to fill the disk with lines.
+    return logging.INFO if known and status >= 400 and status != 429 else logging.DEBUG
