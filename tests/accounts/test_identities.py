@@ -106,15 +106,20 @@ def test_somebody_inactive_or_without_organization_stays_out(viewer, provider, c
     assert not SocialAccount.objects.exists()
 
 
-def test_a_person_connects_an_identity_from_their_account_after_proving_who_they_are(viewer, provider, client):
+def test_a_person_connects_an_identity_from_their_account_after_proving_who_they_are(viewer, provider, client, told):
     client.post("/accounts/login/", {"login": "viewer@example.com", "password": PASSWORD})
     come(client, provider, "connect", email="private@elsewhere.example", email_verified=False)
     assert not SocialAccount.objects.exists()
+    assert "Connect Acme login" in client.get("/accounts/3rdparty/").content.decode()
     client.post("/accounts/reauthenticate/", {"password": PASSWORD})
     assert SocialAccount.objects.get().user == viewer.user
     again = Client()
     come(again, provider, email="private@elsewhere.example")
     assert is_in(again)
+    assert "Disconnect" in client.get("/accounts/3rdparty/").content.decode()
+    client.post("/accounts/3rdparty/", {"account": SocialAccount.objects.get().pk})
+    assert not SocialAccount.objects.exists()
+    assert len(told("person:identity:disconnect")) == 1
 
 
 def test_an_identity_of_one_person_cannot_be_connected_to_another(viewer, owner, provider, client):
@@ -129,3 +134,23 @@ def test_a_process_that_is_neither_log_in_nor_connect_links_nobody(viewer, provi
     come(client, provider, "redirect", email="viewer@example.com", email_verified=True)
     assert not is_in(client)
     assert not SocialAccount.objects.exists()
+
+
+def test_who_came_in_without_a_password_sets_one_later(admin, provider, client, told):
+    invite.invite(organization=admin.organization, email="new@example.com", role="viewer", by=admin)
+    come(client, provider, email="new@example.com", email_verified=True)
+    assert "Set one" in client.get("/profile/").content.decode()
+    assert client.get("/accounts/password/set/").status_code == 200
+    client.post("/accounts/password/set/", {"password1": PASSWORD, "password2": PASSWORD})
+    assert len(told("person:password:set")) == 1
+    answer = Client().post("/accounts/login/", {"login": "new@example.com", "password": PASSWORD})
+    assert answer.status_code == 302
+
+
+def test_a_provider_that_fails_is_said_so(db, provider, client):
+    provider.claims = {}
+    away = client.post("/accounts/oidc/oidc/login/?process=login")
+    back = provider.authorize(away["Location"])
+    provider.challenges.clear()
+    page = client.get(back.replace("code=", "error=server_error&was="))
+    assert "Single sign-on failed" in page.content.decode()

@@ -225,8 +225,11 @@ def test_a_new_address_counts_once_its_link_was_followed(viewer, browser, mailbo
     client.post("/accounts/email/", {"email": "new@example.com", "action_add": ""})
     viewer.user.refresh_from_db()
     assert viewer.user.email == "viewer@example.com"
+    assert "Waiting for" in client.get("/accounts/email/").content.decode()
     path = re.search(r"http://127\.0\.0\.1:8000(/accounts/confirm-email/\S+)", mailbox.text()).group(1)
+    assert "logs in as" in client.get(path).content.decode()
     client.post(path)
+    assert "This link is closed" in client.get(path).content.decode()
     viewer.user.refresh_from_db()
     assert viewer.user.email == "new@example.com"
     (event,) = told("person:email:change")
