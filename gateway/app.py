@@ -15,8 +15,8 @@ from agents.load import KeyFacts
 from agents.models.key import PREFIXES
 from gateway import access, answers, routes
 from gateway.answers import Answer
-from gateway.lanes import Lanes
 from gateway.jobs import Check
+from gateway.lanes import Lanes
 from gateway.limits import Limits
 from gateway.metrics import Meter
 from gateway.parse import Malformed

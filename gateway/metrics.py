@@ -116,9 +116,7 @@ denials = Sums(
     lambda _: (OTHER,),
 )
 durations = Spread(
-    Histogram(
-        "agentwarden_check_duration_seconds", "Live checks, from the request read to its answer", buckets=SECONDS
-    )
+    Histogram("agentwarden_check_duration_seconds", "Live checks, from the request read to its answer", buckets=SECONDS)
 )
 requests = Sums(
     Counter("agentwarden_requests_total", "Requests of agents, by what they asked for", ["endpoint", "status"])
