@@ -12,6 +12,7 @@ from accounts.models import Organization
 from agents import policy
 from agents.load import permission_of
 from agents.models import Agent, ApiKey, Permission
+from agents.models.permission import ORDER
 from audit.clock import database_now
 
 UNUSED = KEY_AGE = AUDIT = timedelta(days=90)
@@ -100,7 +101,7 @@ def review(organization: Organization) -> list[Finding]:
     permissions = list(
         Permission.objects.select_related("agent")
         .filter(agent__organization=organization, agent__deleted_at=None)
-        .order_by("agent__slug", *Permission._meta.ordering)
+        .order_by("agent__slug", *ORDER)
     )
     uses = last_uses(organization, permissions)
     found = [finding for row in permissions for finding in _of_permission(row, uses.get(row), now)]

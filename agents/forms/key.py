@@ -24,7 +24,7 @@ class KeyForm(forms.Form):
     name = forms.CharField(max_length=80, help_text="Where it is used, such as “support worker, production”.")
     mode = forms.ChoiceField(choices=MODES, widget=forms.RadioSelect, initial="test")
     agent = forms.ModelChoiceField(
-        queryset=None,
+        queryset=Agent.objects.none(),
         required=False,
         empty_label="Every agent of the organization",
         help_text="Whom the key speaks for.",

@@ -140,7 +140,8 @@ class SimulateForm(forms.Form):
     )
 
     def __init__(self, *args: Any, organization: Organization, actions: Iterable[str] = (), **kwargs: Any) -> None:
-        super().__init__(*args, auto_id="sim_%s", **kwargs)
+        super().__init__(*args, **kwargs)
+        self.auto_id = "sim_%s"
         environment: Any = self.fields["environment"]
         environment.choices = [("", "None proved"), *((each, each) for each in organization.environments)]
         self.actions = sorted(actions)

@@ -12,6 +12,8 @@ from agents.models.rule import ApprovalRule
 from agents.policy.names import FORM
 from audit.ids import new_id
 
+ORDER = ("action", models.F("max_amount").asc(nulls_last=True), "effect")
+
 
 class Permission(models.Model):
     """One rung. agents.policy decides; this is where people keep it."""
@@ -53,7 +55,7 @@ class Permission(models.Model):
     changed_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
 
     class Meta:
-        ordering = ["action", models.F("max_amount").asc(nulls_last=True), "effect"]
+        ordering = list(ORDER)
         constraints = [
             models.CheckConstraint(condition=models.Q(effect__in=["allow", "ask", "deny"]), name="permission_effect"),
             models.CheckConstraint(

@@ -24,15 +24,17 @@ OLD = timedelta(days=90)
 
 
 def _listed(found: QuerySet[ApiKey], request: MemberRequest) -> dict[str, Any]:
-    """Working keys first; the others are kept to be seen, folded."""
+    """Pairs of a key and whether it is due for rolling: the working ones; the others are kept to be seen, folded."""
     now = database_now()
-    rows = list(found.select_related("agent", "created_by", "rolled_to").order_by("-created_at"))
-    for row in rows:
-        row.is_over = row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now)
-        row.is_old = not row.is_over and row.rolled_to_id is None and row.created_at < now - OLD
+    working, over = [], []
+    for key in found.select_related("agent", "created_by", "rolled_to").order_by("-created_at"):
+        if key.revoked_at or (key.expires_at and key.expires_at <= now):
+            over.append((key, False))
+        else:
+            working.append((key, key.rolled_to_id is None and key.created_at < now - OLD))
     return {
-        "working": [row for row in rows if not row.is_over],
-        "over": [row for row in rows if row.is_over],
+        "working": working,
+        "over": over,
         "may_write": request.membership.may("agents:write"),
         "old_days": OLD.days,
     }

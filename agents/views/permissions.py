@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, render
 from accounts.access import requires
 from accounts.requests import MemberRequest
 from agents.models import Permission, PolicyVersion
+from agents.models.permission import ORDER
 from agents.review import Finding, last_uses, review
 from agents.views.detail import entries
 from audit.clock import database_now
@@ -32,7 +33,7 @@ def permission_list(request: MemberRequest) -> HttpResponse:
     facets += [(value, str(label), found.filter(effect=value).count()) for value, label in Permission.Effect.choices]
     if effect in Permission.Effect.values:
         found = found.filter(effect=effect)
-    page = Paginator(found.order_by("agent__slug", *Permission._meta.ordering), PAGE).get_page(request.GET.get("page"))
+    page = Paginator(found.order_by("agent__slug", *ORDER), PAGE).get_page(request.GET.get("page"))
     uses = last_uses(request.organization, page)
     findings = review(request.organization)
     context = {

@@ -5,8 +5,9 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import Model
-from django.forms import ModelForm
+from django.forms import BaseForm, ModelForm
 from django.forms.utils import pretty_name
+from django.http import QueryDict
 
 from accounts.rules import Refused
 from agents.services.errors import Conflict
@@ -42,8 +43,9 @@ def save(form: ModelForm, act: Callable[[], object], *, fresh: Callable[[], Mode
         act()
     except Conflict as conflict:
         row = fresh()
-        form.data = form.data.copy()  # type: ignore[union-attr]
-        form.data["token"] = token(row) if row else ""  # type: ignore[index]
+        typed: QueryDict = form.data.copy()  # type: ignore[attr-defined]
+        typed["token"] = token(row) if row else ""
+        form.data = typed
         form.add_error(None, str(conflict))
         return Faster(str(conflict), row, form.values())  # type: ignore[attr-defined]
     except Refused as why_not:
@@ -54,7 +56,7 @@ def save(form: ModelForm, act: Callable[[], object], *, fresh: Callable[[], Mode
     return None
 
 
-def status_of(form: ModelForm | None, faster: Faster | None = None) -> int:
+def status_of(form: BaseForm | None, faster: Faster | None = None) -> int:
     """409 where somebody was faster, 422 for a form with errors, so that htmx and scripts can tell; else 200."""
     if faster:
         return 409

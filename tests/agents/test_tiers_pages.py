@@ -271,3 +271,25 @@ def test_versions_are_listed_and_downloaded_by_members_alone(enter, people, bot,
     body = client.get(reverse("agents:version_body", args=[newest.number]))
     assert body.content.decode() == newest.content
     assert enter(people.stranger).get(reverse("agents:version_body", args=[newest.number])).status_code == 404
+
+
+def test_the_editor_shows_the_ladder_it_would_make(enter, people, bot, refunds):
+    url, client = reverse("agents:tier_preview", args=[bot.slug]), enter(people.admin)
+    typed = {"action": "stripe.refund.huge", "effect": "allow", "risk": "low", "max_amount": "5000", "currency": "USD"}
+    page = client.post(url, typed)
+    assert "stripe.refund.huge up to $5,000.00 passes" in text(page)
+    assert "loosens upwards: ≤ $1,000 asks, but ≤ $5,000 passes" in text(page)
+    edited = client.post(f"{url}?tier={refunds[0].pk}", typed | {"action": "stripe.refund.small", "max_amount": "60"})
+    labels = [rung.label for rung in edited.context["preview"]["ladder"].rungs]
+    assert labels == ["≤ $60", "≤ $200", "≤ $1,000", "above"]
+    assert "Once it makes sense" in text(client.post(url, typed | {"max_amount": "lots"}))
+    assert Permission.objects.count() == 3
+    assert enter(people.viewer).post(url, typed).status_code == 403
+    assert enter(people.stranger).post(url, typed).status_code == 404
+
+
+def test_an_expired_tier_is_drawn_as_one_that_does_not_apply(enter, people, bot, refunds):
+    Permission.objects.filter(pk=refunds[1].pk).update(expires_at="2026-01-01T00:00Z")
+    page = enter(people.viewer).get(reverse("agents:detail", args=[bot.slug]))
+    assert [rung.expired for rung in ladder(page, "stripe.refund").rungs] == [False, True, False, False]
+    assert "it does not apply" in text(page)

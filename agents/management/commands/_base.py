@@ -1,6 +1,7 @@
 """What the commands of agents share: whose organization, on whose behalf, and how they answer."""
 
 import argparse
+import uuid
 from argparse import ArgumentParser
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,7 @@ from django.db.models import Model
 
 from accounts.by import COMMAND_LINE, By
 from accounts.management.base import PeopleCommand, find_member, find_organization
-from accounts.models import Organization, Team, User
+from accounts.models import Organization
 from agents import policy
 from agents.load import permission_of
 from agents.models import Agent, ApiKey, ApprovalRule, Permission
@@ -62,7 +63,7 @@ class AgentsCommand(PeopleCommand):
         """The member that --by names, or the command line."""
         return find_member(options["by"], organization) if options["by"] else COMMAND_LINE
 
-    def owner(self, organization: Organization, options: dict[str, Any]) -> dict[str, User | Team | None]:
+    def owner(self, organization: Organization, options: dict[str, Any]) -> dict[str, Any]:
         """The owner's fields, as --owner and --team say; empty where neither was given."""
         if options["owner"] and options["team"]:
             raise CommandError("An agent has one owner: use --owner or --team.")
@@ -83,13 +84,19 @@ class AgentsCommand(PeopleCommand):
 
     def key(self, name: str, options: dict[str, Any]) -> ApiKey:
         """The key that `key_…` names, of the organization if one is given."""
-        keys = ApiKey.objects.select_related("organization", "agent").filter(pk=read_id("key", name))
+        keys = ApiKey.objects.select_related("organization", "agent").filter(pk__in=ids("key", name))
         if options["organization"]:
             keys = keys.filter(organization=self.organization(options))
         key = keys.first()
         if key is None:
             raise CommandError(f"There is no key {name!r}. Use the id that list_api_keys prints.")
         return key
+
+
+def ids(prefix: str, text: str) -> list[uuid.UUID]:
+    """The id that `text` is, if it is one."""
+    found = read_id(prefix, text)
+    return [found] if found else []
 
 
 def as_json(row: Model) -> dict[str, Any]:

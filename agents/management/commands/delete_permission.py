@@ -3,9 +3,8 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from agents.management.commands._base import AgentsCommand, as_json, line
+from agents.management.commands._base import AgentsCommand, as_json, ids, line
 from agents.services import permissions
-from audit.ids import read_id
 
 
 class Command(AgentsCommand):
@@ -20,7 +19,7 @@ class Command(AgentsCommand):
         agent = self.agent(options["agent"], options)
         name = options["action"]
         rows = agent.permissions.all()
-        found = list(rows.filter(pk=read_id("prm", name)) if name.startswith("prm_") else rows.filter(action=name))
+        found = list(rows.filter(pk__in=ids("prm", name)) if name.startswith("prm_") else rows.filter(action=name))
         if len(found) != 1:
             listed = "\n".join(line(each) for each in found)
             raise CommandError(f"Several tiers could be meant:\n{listed}" if found else f"There is no tier {name!r}.")

@@ -3,6 +3,7 @@ from typing import Any
 
 from agents.management.commands._base import AgentsCommand, as_json, line
 from agents.models import Permission
+from agents.models.permission import ORDER
 
 
 class Command(AgentsCommand):
@@ -18,7 +19,7 @@ class Command(AgentsCommand):
             rows = rows.filter(agent=self.agent(options["agent"], options))
         else:
             rows = rows.filter(agent__organization=self.organization(options))
-        found = list(rows.order_by("agent__slug", *Permission._meta.ordering))
+        found = list(rows.order_by("agent__slug", *ORDER))
         return (
             [as_json(row) | {"agent": row.agent.slug} for row in found],
             "\n".join(f"{row.agent.slug}  {line(row)}" for row in found),

@@ -4,10 +4,9 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from agents.management.commands._base import AgentsCommand, as_json, given, line, moment
+from agents.management.commands._base import AgentsCommand, as_json, given, ids, line, moment
 from agents.models import Permission
 from agents.services import permissions
-from audit.ids import read_id
 
 FIELDS = ("effect", "max_amount", "currency", "environment", "condition", "callee", "risk", "expires_at", "notes")
 
@@ -66,7 +65,7 @@ class Command(AgentsCommand):
     @staticmethod
     def find(rows: Any, options: dict[str, Any]) -> list[Permission]:
         if options["action"].startswith("prm_"):
-            found = list(rows.filter(pk=read_id("prm", options["action"])))
+            found = list(rows.filter(pk__in=ids("prm", options["action"])))
             if not found:
                 raise CommandError(f"The agent has no tier {options['action']!r}.")
             return found
