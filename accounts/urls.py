@@ -24,6 +24,7 @@ urlpatterns = [
     path("settings/members/invite/", invitations.invitation_new, name="invite"),
     path("settings/members/<uuid:pk>/", members.member, name="member"),
     path("settings/members/<uuid:pk>/remove/", members.member_remove, name="member_remove"),
+    path("settings/members/invitations/", invitations.invitation_list, name="invitations"),
     path("settings/invitations/<uuid:pk>/resend/", invitations.invitation_resend, name="invitation_resend"),
     path("settings/invitations/<uuid:pk>/revoke/", invitations.invitation_revoke, name="invitation_revoke"),
     path("settings/teams/", teams.team_list, name="teams"),

@@ -40,6 +40,11 @@ def open_invitations() -> QuerySet[Invitation]:
     return Invitation.objects.filter(accepted_at=None, revoked_at=None, expires_at__gt=Now())
 
 
+def unanswered(organization: Organization) -> QuerySet[Invitation]:
+    """Those that were neither accepted nor revoked, expired ones included."""
+    return Invitation.objects.filter(organization=organization, accepted_at=None, revoked_at=None)
+
+
 def invite(*, organization: Organization, email: str, role: str, by: By) -> Issued:
     """Invites an address; the mail leaves after the commit. Raises Refused.
 
@@ -54,9 +59,7 @@ def invite(*, organization: Organization, email: str, role: str, by: By) -> Issu
         if open_invitations().filter(organization=organization, email=email).exists():
             raise Refused(f"{email} has an open invitation. Send that one again, or revoke it first.")
         now = database_now()
-        Invitation.objects.filter(organization=organization, email=email, accepted_at=None, revoked_at=None).update(
-            revoked_at=now
-        )
+        unanswered(organization).filter(email=email).update(revoked_at=now)
         token = secrets.token_urlsafe(32)
         invitation = Invitation.objects.create(
             organization=organization,

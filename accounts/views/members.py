@@ -31,17 +31,14 @@ def _found(request: MemberRequest, query: str, role: str) -> QuerySet[Membership
 
 @requires("members:read")
 def member_list(request: MemberRequest) -> HttpResponse:
-    """Members, with a search, and the invitations that wait."""
+    """Members, with a search."""
     query, role = request.GET.get("q", "").strip(), request.GET.get("role", "")
-    waiting = request.organization.invitations.filter(accepted_at=None, revoked_at=None).select_related("invited_by")
-    still_open = invite.open_invitations().filter(organization=request.organization)
     context = {
         "page": Paginator(_found(request, query, role), PAGE).get_page(request.GET.get("page")),
         "query": query,
         "role": role,
         "roles": roles.ROLES,
-        "invitations": waiting,
-        "open": set(still_open.values_list("pk", flat=True)),
+        "waiting": invite.unanswered(request.organization).count(),
         "may_write": request.membership.may("members:write"),
     }
     return render(request, "accounts/members.html", context)

@@ -49,8 +49,8 @@ def paths(server, owner, admin, approver, viewer) -> dict[str, str]:
 
 
 PLAIN = [
-    "settings", "members", "invite", "teams", "team_new", "organization", "pause", "leave", "organization_new",
-    "profile", "tokens", "token_new",
+    "settings", "members", "invitations", "invite", "teams", "team_new", "organization", "pause", "leave",
+    "organization_new", "profile", "tokens", "token_new",
 ]  # fmt: skip
 
 

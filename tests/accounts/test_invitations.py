@@ -165,7 +165,19 @@ def test_a_stranger_cannot_touch_our_invitations(admin, stranger, browser):
         assert client.post(reverse(f"accounts:{name}", args=[pk])).status_code == 404
         assert client.get(reverse(f"accounts:{name}", args=[pk])).status_code == 405
     assert Client().get(path).status_code == 200
-    assert b"new@example.com" not in client.get(reverse("accounts:members")).content
+    assert b"new@example.com" not in client.get(reverse("accounts:invitations")).content
+
+
+def test_open_invitations_are_listed_for_those_who_may_see_members(admin, auditor, viewer, browser):
+    assert "No invitations are open" in browser(admin).get(reverse("accounts:invitations")).content.decode()
+    invited(admin)
+    assert "Send again" in browser(admin).get(reverse("accounts:invitations")).content.decode()
+    page = browser(auditor).get(reverse("accounts:invitations")).content.decode()
+    assert "new@example.com" in page
+    assert "Send again" not in page
+    assert browser(viewer).get(reverse("accounts:invitations")).status_code == 403
+    Invitation.objects.update(expires_at=database_now() - timedelta(seconds=1))
+    assert "Expired" in browser(admin).get(reverse("accounts:invitations")).content.decode()
 
 
 def test_a_weak_password_does_not_use_up_the_invitation(admin):
