@@ -5,6 +5,7 @@ from django.db.models.functions import Now
 
 from accounts.models import Organization
 from audit.ids import new_id
+from notifications.models.channel import TRANSPORTS, Channel
 
 
 class Announcement(models.Model):
@@ -41,12 +42,16 @@ class Delivery(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="deliveries")
     mode = models.CharField(max_length=4)
-    transport = models.CharField(max_length=8, choices=[("email", "E-mail")])
-    address = models.CharField(max_length=254)
+    transport = models.CharField(max_length=8, choices=TRANSPORTS)
+    channel = models.ForeignKey(
+        Channel, models.SET_NULL, null=True, blank=True, related_name="deliveries", help_text="Empty: to a person."
+    )
+    address = models.CharField(max_length=2_048, help_text="As it was: an e-mail address, a Slack channel, a URL.")
     event = models.CharField(max_length=40, help_text="Such as approval.requested.")
     announcement = models.ForeignKey(Announcement, models.CASCADE, related_name="deliveries")
-    subject = models.CharField(max_length=200)
-    text = models.TextField()
+    subject = models.CharField(max_length=200, blank=True)
+    text = models.TextField(blank=True, help_text="What is sent: a mail's text, a webhook's exact body.")
+    html = models.TextField(blank=True, help_text="A mail's other half.")
     state = models.CharField(max_length=6, choices=State, default=State.DUE)
     attempts = models.PositiveSmallIntegerField(default=0)
     due_at = models.DateTimeField(db_default=Now())
@@ -73,3 +78,19 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event} to {self.address}"
+
+
+class Attempt(models.Model):
+    """One try to hand a delivery over, and what was answered: the delivery log."""
+
+    delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="attempts_made")
+    at = models.DateTimeField(db_default=Now())
+    milliseconds = models.PositiveIntegerField()
+    succeeded = models.BooleanField()
+    answer = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.delivery} at {self.at}"
