@@ -105,8 +105,13 @@ def review(organization: Organization) -> list[Finding]:
     )
     uses = last_uses(organization, permissions)
     found = [finding for row in permissions for finding in _of_permission(row, uses.get(row), now)]
-    for agent in Agent.objects.filter(organization=organization, deleted_at=None):
+    members = set(organization.memberships.values_list("user_id", flat=True))
+    for agent in Agent.objects.filter(organization=organization, deleted_at=None).select_related(
+        "owner_user", "owner_team"
+    ):
         found += _of_agent(agent, now)
+        if agent.owner_user_id and agent.owner_user_id not in members:
+            found.append(Finding("owner_left", "Its owner has left the organization.", agent))
     keys = ApiKey.objects.filter(organization=organization, revoked_at=None).select_related("agent")
     for key in keys.filter(Q(expires_at=None) | Q(expires_at__gt=now), created_at__lt=now - KEY_AGE):
         text = f"The key “{key.name}” ({key.shown}) is older than {KEY_AGE.days} days: roll it."

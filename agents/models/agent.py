@@ -62,16 +62,13 @@ class Agent(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Raises ValidationError for an owner who is not of the organization, or two owners."""
+        """Raises ValidationError for two owners, and for a team of another organization."""
         self.spiffe_id = self.spiffe_id or None
         if self.slug in RESERVED:
             raise ValidationError({"slug": "This name has a meaning of its own: choose another."})
         if self.owner_user and self.owner_team:
             raise ValidationError({"owner_team": "An agent has one owner: a person or a team."})
-        organization = self.organization
-        if self.owner_user and not organization.memberships.filter(user=self.owner_user).exists():
-            raise ValidationError({"owner_user": "The owner must be a member of the organization."})
-        if self.owner_team and self.owner_team.organization_id != organization.pk:
+        if self.owner_team and self.owner_team.organization_id != self.organization_id:
             raise ValidationError({"owner_team": "The team must be one of the organization."})
 
     @property

@@ -59,6 +59,7 @@ def create_agent(*, organization: Organization, by: Who, name: str, slug: str = 
             created_by=person(by),
             **fields,
         )
+        _check_owner(organization, fields)
         agent.full_clean()
         agent.save(force_insert=True)
         write_event(
@@ -86,6 +87,7 @@ def change_agent(*, agent: Agent, by: Who, expected: str | None = None, **fields
         before = facts(row)
         for name, value in fields.items():
             setattr(row, name, value)
+        _check_owner(row.organization, fields)
         row.full_clean()
         changed = difference(before, facts(row))
         if changed:
@@ -154,6 +156,13 @@ def _locked(agent: Agent) -> Agent:
 
 def _write(verb: str, row: Agent, by: Who, data: dict[str, Any]) -> None:
     write_event(verb=verb, row=row, by=by, organization_id=row.organization_id, agent=row.slug, data=data)
+
+
+def _check_owner(organization: Organization, fields: dict[str, Any]) -> None:
+    # Only where an owner is named: one who left since must not stand in the way of other changes.
+    owner = fields.get("owner_user")
+    if owner and not organization.memberships.filter(user=owner).exists():
+        raise ValidationError({"owner_user": "The owner must be a member of the organization."})
 
 
 def _check_names(fields: dict[str, Any]) -> None:

@@ -160,3 +160,20 @@ def test_an_agent_is_found_across_organizations_unless_two_have_its_name(bot):
         say("ban_agent", bot.slug)
     assert run("ban_agent", bot.slug, "--organization", "second")["id"] == public_id(twin)
     assert Agent.objects.get(pk=bot.pk).status == "suspended"
+
+
+def test_a_check_is_simulated_without_a_trace_in_the_record(bot):
+    run("set_permission", bot.slug, "stripe.refund.large", "--effect", "ask", "--max-amount", "1000")
+    count = Event.objects.count()
+    answer = run("simulate_check", bot.slug, "stripe.refund", "--context", '{"amount": 500}')
+    assert (answer["outcome"], answer["permission"]) == ("ask", "stripe.refund.large")
+    assert "exceeds maximum" in say("simulate_check", bot.slug, "stripe.refund", "--context", '{"amount": 5000}')
+    with pytest.raises(CommandError, match="Not JSON"):
+        say("simulate_check", bot.slug, "stripe.refund", "--context", "{")
+    assert Event.objects.count() == count
+
+
+def test_the_review_is_scripted(bot):
+    assert say("review_permissions") == "Nothing needs attention."
+    run("set_permission", bot.slug, "email.*", "--effect", "ask")
+    assert {row["code"] for row in run("review_permissions")} == {"wildcard", "whole_service"}

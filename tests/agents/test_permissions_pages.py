@@ -122,6 +122,12 @@ def test_the_rest_of_the_review(acme, bot, tier, people):
     assert ("not_audited", "") not in codes(acme)
 
 
+def test_an_owner_who_left_is_told_and_hinders_no_other_change(acme, bot, people):
+    acme.memberships.filter(user=people.owner).delete()
+    assert codes(acme) == [("owner_left", "")]
+    assert change_agent(agent=bot, by=people.admin, name="Renamed").name == "Renamed"
+
+
 def test_the_page_shows_tiers_and_what_needs_attention(enter, people, bot, tier):
     tier("email.*")
     tier("email.send", effect="ask")
