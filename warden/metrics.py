@@ -81,7 +81,7 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 
 
 class Files(Collector):
-    """The sum of what every process counted; gauges only of those that live."""
+    """The sum of what every process of this machine counted; gauges only of those that live."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -103,7 +103,11 @@ def _lives(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:  # no /proc here, or it ended in this moment
+        return True
+    return state != "Z"  # ended, and nobody asked yet how
 
 
 def _registry() -> CollectorRegistry:
