@@ -14,17 +14,36 @@ TARGETS = ("apr", "agt", "prm", "rul", "key", "usr", "team", "inv", "tok", "org"
 MOMENT = forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S")
 
 
+def _hinted(example: str, choices: str = "") -> forms.TextInput:
+    """An input with an example and, where the page has some, the choices of a <datalist>."""
+    attributes = {"placeholder": example, "autocomplete": "off", "spellcheck": "false"}
+    return forms.TextInput(attrs=attributes | ({"list": choices} if choices else {}))
+
+
 class Filters(forms.Form):
     """All optional. `search()` says what they mean."""
 
-    target = forms.CharField(label="Identifier", max_length=80, required=False)
-    actor = forms.CharField(label="Actor", max_length=254, required=False)
-    agent = forms.CharField(label="Agent", max_length=64, required=False)
-    action = forms.CharField(label="Action", max_length=200, required=False)
+    target = forms.CharField(label="Identifier", max_length=80, required=False, widget=_hinted("apr_… or evt_…"))
+    actor = forms.CharField(label="Actor", max_length=254, required=False, widget=_hinted("ann@example.com"))
+    agent = forms.CharField(label="Agent", max_length=64, required=False, widget=_hinted("support-bot", "agents"))
+    action = forms.CharField(label="Action", max_length=200, required=False, widget=_hinted("stripe.refund", "actions"))
     result = forms.CharField(label="Result", max_length=32, required=False)
-    kind = forms.CharField(label="Kind", max_length=64, required=False)
+    kind = forms.CharField(label="Kind", max_length=64, required=False, widget=_hinted("agent:check", "kinds"))
     since = forms.DateTimeField(label="From (UTC)", required=False, widget=MOMENT)
     until = forms.DateTimeField(label="To (UTC)", required=False, widget=MOMENT)
+
+    SELDOM = ("kind", "since", "until")
+
+    def often(self) -> list[forms.BoundField]:
+        """The fields of the first line; the result is chosen by links."""
+        return [field for field in self if field.name not in (*self.SELDOM, "result")]
+
+    def seldom(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.SELDOM]
+
+    def seldom_given(self) -> bool:
+        """Whether a field that is folded away says something."""
+        return any(self.data.get(name) for name in self.SELDOM)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

@@ -104,10 +104,11 @@ def trail(organization_id: uuid.UUID, *targets: str, limit: int = 100, but: Coll
 
     `but`: kinds that are left out.
     """
-    decisions = [number for target in targets if (number := read_id("dec", target))]
-    found = Event.objects.filter(organization_id=organization_id)
-    about = _brief(found.filter(target__in=[target for target in targets if target]).exclude(kind__in=but))
-    return list(_union([about, _brief(found.filter(id__in=decisions))] if decisions else [about], limit))
+    named = [target for target in targets if target]
+    decisions = [number for target in named if (number := read_id("dec", target))]
+    found = _brief(Event.objects.filter(organization_id=organization_id))
+    about, themselves = found.filter(target__in=named), found.filter(id__in=decisions).exclude(target__in=named)
+    return list(_union([about, themselves] if decisions else [about], limit))
 
 
 def get(organization_id: uuid.UUID, event_id: uuid.UUID, mode: Mode) -> Event | None:

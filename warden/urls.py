@@ -7,7 +7,7 @@ from django.views.generic import RedirectView
 from accounts import urls as people
 from accounts.views import organization
 from approvals import views as approvals
-from warden import health, styleguide
+from warden import health, insights, styleguide
 from warden.metrics import metrics
 
 urlpatterns = [
@@ -23,6 +23,7 @@ urlpatterns = [
     path("settings/", organization.settings_index, name="settings"),
     path("", include(people)),
     path("audit/", include("audit.urls")),
+    path("insights/", insights.page, name="insights"),
     path("api/", include("warden.api.urls")),
     path("", include("agents.urls")),
 ]

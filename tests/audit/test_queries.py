@@ -153,6 +153,8 @@ def test_a_trail_holds_what_happened_to_one_thing_newest_first(db):
     both = queries.trail(ACME, "apr_A", show_id("dec", check))
     assert both[0].kind == "person:approval:approved"
     assert len(both) == 3
+    asked = write("agent:check:ask", 4, target="apr_A")[0]
+    assert len(queries.trail(ACME, "apr_A", show_id("dec", asked))) == 2  # it is found by both, and told once
     assert queries.trail(ACME, "") == []
 
 

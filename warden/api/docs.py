@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from warden.api.openapi import ERRORS, TAGS, document
 
+LONG = 2_048  # characters: a limit this large says nothing to a reader
 BODIES = {"application/json": "", "text/event-stream": "server-sent events of "}
 
 
@@ -43,6 +44,11 @@ class Operation:
     errors: list[tuple[str, str]]
     example: str
 
+    @property
+    def steps(self) -> list[str]:
+        """The parts of the path, between which a narrow page may break it."""
+        return self.path.strip("/").split("/")
+
 
 def kind_of(schema: dict[str, Any]) -> tuple[str, str]:
     """What a value is, in a word or two, and the schema it is one of, if any."""
@@ -69,7 +75,7 @@ def bounds(schema: dict[str, Any]) -> str:
     words = []
     if "minimum" in inner or "maximum" in inner:
         words.append(f"from {inner.get('minimum', '…')} to {inner.get('maximum', '…')}")
-    if "maxLength" in inner:
+    if inner.get("maxLength", LONG) < LONG:
         words.append(f"at most {inner['maxLength']:,} characters")
     if schema.get("default") not in (None, "", [], {}):
         words.append(f"{json.dumps(schema['default'])} if left out")
@@ -85,7 +91,9 @@ def fields(schema: dict[str, Any], components: dict[str, Any]) -> list[Field]:
 
 def _field(name: str, schema: dict[str, Any], required: bool, place: str = "", words: str = "") -> Field:
     kind, link = kind_of(schema)
-    words = words or schema.get("description", "")
+    words = words or next(
+        (each["description"] for each in (schema, *schema.get("anyOf", ())) if "description" in each), ""
+    )
     told = " ".join(part for part in (words, _sentence(bounds(schema))) if part)
     return Field(name, kind, required, told, place, link)
 

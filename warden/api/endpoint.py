@@ -62,11 +62,17 @@ class Endpoint:
 
     @property
     def summary(self) -> str:
-        return (getdoc(self.run) or "").partition("\n")[0].rstrip(".")
+        return self._words[0].removesuffix(".")
 
     @property
     def description(self) -> str:
-        return " ".join((getdoc(self.run) or "").partition("\n")[2].split())
+        return self._words[1]
+
+    @property
+    def _words(self) -> tuple[str, str]:
+        """The first sentence of the docstring, and the others."""
+        first, _, others = " ".join((getdoc(self.run) or "").split()).partition(". ")
+        return first, others
 
     @property
     def operation(self) -> str:

@@ -29,7 +29,7 @@ def create_key(call: Call, body: NewKey) -> answers.NewKeyAnswer:
 
 @endpoint("POST", "keys/{key_id}/roll", "agents:write", 201)
 def roll_key(call: Call, key_id: str, body: RollKey) -> answers.NewKeyAnswer:
-    """Make a successor of a key. The old one goes on working for `overlap_hours`."""
+    """Make a successor of a key. The old one goes on working for some hours."""
     row = finding.key(call, key_id)
     return shown(services.roll_key(key=row, by=call.membership, overlap_hours=body.overlap_hours))
 
