@@ -14,6 +14,7 @@ def digest(
     agent_id: uuid.UUID,
     action: str,
     callee: str | None,
+    environment: str,
     context: dict[str, Any],
     permission_id: str,
 ) -> str:
@@ -28,6 +29,7 @@ def digest(
             "agent": str(agent_id),
             "action": action,
             "callee": callee or "",
+            "environment": environment,
             "context": context,
             "permission": permission_id,
         }

@@ -79,6 +79,12 @@ class Held:
     def approval_id(self) -> str:
         return show_id("apr", self.id)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is the one of its digest that may still be decided or claimed (approval_open_once)."""
+        unclaimed = self.claimed_at is None and self.lapsed_at is None
+        return self.state == states.PENDING or (self.state == states.APPROVED and unclaimed)
+
     def status(self, now: datetime) -> str:
         """The state, where a pending one whose deadline has passed is expired already, swept or not."""
         return states.EXPIRED if self.state == states.PENDING and self.expires_at <= now else self.state
@@ -169,7 +175,7 @@ async def _clear_away(connection: Connection, held: Held, now: datetime, entries
     if held.state == states.PENDING:
         ended = await expire(connection, held.id, now)
         kind = "system:approval:expired"
-    elif held.state == states.APPROVED and held.claimed_at is None and held.lapsed_at is None:
+    elif held.is_open:
         ended = await _lapse(connection, held.id, now)
         kind = "system:approval:lapsed"
     else:
@@ -204,23 +210,28 @@ def _standing(held: Held, request: Ask, now: datetime) -> Reply | None:
 
 
 def _claimable(held: Held, now: datetime) -> bool:
-    return (
-        held.state == states.APPROVED
-        and held.claimed_at is None
-        and held.lapsed_at is None
-        and held.claim_until is not None
-        and now < held.claim_until
-    )
+    return held.state == states.APPROVED and held.is_open and held.claim_until is not None and now < held.claim_until
+
+
+# One row a digest, however often it was asked before; and the open one, whatever the clocks of the machines that made
+# the identifiers say.
+LATEST = (
+    f"SELECT {HELD} FROM approvals_approval WHERE digest = ANY(%s)"  # noqa: S608
+    " AND (state = 'pending' OR (state = 'approved' AND claimed_at IS NULL AND lapsed_at IS NULL))"
+    " UNION ALL SELECT latest.* FROM unnest(%s::text[]) AS wanted (value) CROSS JOIN LATERAL"
+    f" (SELECT {HELD} FROM approvals_approval WHERE digest = wanted.value ORDER BY id DESC LIMIT 1) AS latest"
+)
 
 
 async def _latest(connection: Connection, digests: set[str]) -> dict[str, Held]:
+    wanted = sorted(digests)
+    latest: dict[str, Held] = {}
     async with connection.cursor(row_factory=class_row(Held)) as cursor:
-        await cursor.execute(
-            f"SELECT DISTINCT ON (digest) {HELD} FROM approvals_approval WHERE digest = ANY(%s)"  # noqa: S608
-            " ORDER BY digest, id DESC",
-            [sorted(digests)],
-        )
-        return {held.digest: held async for held in cursor}
+        await cursor.execute(LATEST, [wanted, wanted])
+        async for held in cursor:
+            if held.is_open or held.digest not in latest:
+                latest[held.digest] = held
+    return latest
 
 
 async def _claim(connection: Connection, ids: list[uuid.UUID], now: datetime, key: str = "") -> dict[uuid.UUID, Held]:

@@ -17,7 +17,7 @@ from gateway import access, answers, routes
 from gateway.answers import Answer
 from gateway.jobs import Check
 from gateway.lanes import Lanes
-from gateway.limits import Limits
+from gateway.limits import Limits, Quota
 from gateway.metrics import Meter
 from gateway.parse import Malformed
 from gateway.policies import Policies
@@ -31,6 +31,9 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[Any], Awaitable[None]]
 JSON = (b"content-type", b"application/json")
 FORMS = tuple(PREFIXES.values())
+SINGLE = (b"x-api-key", b"authorization", b"idempotency-key")  # sent twice, a proxy may have looked at the other
+BODY_PATIENCE = 20.0  # seconds for a body to arrive
+UNIT = 4_096  # bytes of a body that count as one more request
 
 
 def conninfo() -> dict[str, Any]:
@@ -43,17 +46,37 @@ def conninfo() -> dict[str, Any]:
     }
 
 
+class TooSlow(Exception):
+    """The body did not arrive in BODY_PATIENCE."""
+
+
 class Request:
     """One request of an agent, its headers read and its key known."""
 
-    __slots__ = ("body", "check", "endpoint", "gateway", "headers", "id", "key", "key_hash", "query", "started")
+    __slots__ = (
+        "body",
+        "check",
+        "doubled",
+        "endpoint",
+        "gateway",
+        "headers",
+        "id",
+        "key",
+        "key_hash",
+        "query",
+        "started",
+        "streaming",
+    )
 
     def __init__(self, gateway: "Gateway", scope: Scope) -> None:
         self.gateway = gateway
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        names = [name for name, _ in scope["headers"]] if len(self.headers) != len(scope["headers"]) else []
+        self.doubled = any(names.count(name) > 1 for name in SINGLE)
         self.query: bytes = scope.get("query_string", b"")
         self.id = self._request_id()
         self.started = time.perf_counter()
+        self.streaming = False  # whether a stream has begun, which no other answer can follow
         self.endpoint = "unknown"
         self.check: Check | None = None
         self.key: KeyFacts
@@ -86,7 +109,7 @@ class Gateway:
         self.lanes = Lanes(parameters, self.policies)
         self.limits = Limits(settings.REDIS_URL, parameters)
         self.waiters = Waiters(parameters)
-        self.reader = Reader(parameters)
+        self.reader = Reader(parameters, self.policies)
         self.touch = Touch()
         self.meter = Meter(lambda: self.waiters.count)
 
@@ -111,6 +134,7 @@ class Gateway:
             self.touch.stop(),
             self.meter.stop(),
         )
+        self.policies.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one HTTP request. Whatever goes wrong, the answer is an error and never an allow (I9)."""
@@ -127,7 +151,7 @@ class Gateway:
             log.error("gateway.failed", path=scope["path"], request_id=request.id.decode(), exc_info=error)
             answer = answers.FAILED
         access.answered(request, scope, 200 if answer is None else answer.status)
-        if answer is not None:
+        if answer is not None and not request.streaming:
             await respond(send, answer, request.id)
 
     async def _answer(self, request: Request, scope: Scope, receive: Receive, send: Send) -> Answer | None:
@@ -136,32 +160,48 @@ class Gateway:
             return found
         handler, argument = found
         request.endpoint = handler.name
+        if request.doubled:
+            return answers.DOUBLED
         secret = request.credential()
         if not secret:
             return answers.UNAUTHORIZED
         request.key_hash = hash_secret(secret)
-        key = self.policies.cached_key(request.key_hash) or await self.policies.key(request.key_hash)
+        # Whose request it is. What the key opens at this moment is judged where the answer is made.
+        era = self.policies.current
+        key = era.cached_key(request.key_hash) or await era.key(request.key_hash)
         if key is None or key.revoked:
             return answers.UNAUTHORIZED
         request.key = key
         self.touch.used(key.id)
-        quota = await self.limits.take(key.id, key.rate_limit or settings.GATEWAY_RATE_LIMIT)
+        limit = key.rate_limit or settings.GATEWAY_RATE_LIMIT
+        quota = await self.limits.take(key.id, limit)
         if quota.remaining < 0:
-            detail = f"More than {quota.limit} requests in a minute"
-            return answers.error(429, detail, None, *quota.headers, (b"retry-after", b"%d" % quota.reset))
+            return _over(quota)
         try:
             if scope["method"] == "POST":
                 body = await read_body(scope, receive)
                 if body is None:
                     return _with(answers.TOO_LARGE, quota.headers)
+                if more := len(body) // UNIT:  # reading it takes time, keeping it room
+                    quota = await self.limits.take(key.id, limit, more)
+                    if quota.remaining < 0:
+                        return _over(quota)
                 request.body = body
             if handler.stream is not None:
-                return await handler.stream(request, argument, receive, send, quota.headers)
+                refused = await handler.stream(request, argument, receive, send, quota.headers)
+                return refused and _with(refused, quota.headers)
             return _with(await handler.run(request, argument), quota.headers)
         except Malformed as error:
             return _with(answers.error(422, str(error)), quota.headers)
         except Unavailable:
             return _with(answers.UNAVAILABLE, quota.headers)
+        except TooSlow:
+            return _with(answers.TOO_SLOW, quota.headers)
+
+
+def _over(quota: Quota) -> Answer:
+    detail = f"More than {quota.limit} requests in a minute"
+    return answers.error(429, detail, None, *quota.headers, (b"retry-after", b"%d" % quota.reset))
 
 
 def _with(answer: Answer, headers: tuple[tuple[bytes, bytes], ...]) -> Answer:
@@ -169,18 +209,23 @@ def _with(answer: Answer, headers: tuple[tuple[bytes, bytes], ...]) -> Answer:
 
 
 async def read_body(scope: Scope, receive: Receive) -> bytes | None:
-    """The body, or None when it is over GATEWAY_BODY_LIMIT bytes."""
+    """The body, or None when it is over GATEWAY_BODY_LIMIT bytes. Raises TooSlow; CancelledError for who is gone."""
     limit: int = settings.GATEWAY_BODY_LIMIT
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body"):
-        if len(body) > limit:
-            return None
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise asyncio.CancelledError
-        body += message.get("body", b"")
-    return body if len(body) <= limit else None
+    body = bytearray()
+    more = True
+    try:
+        async with asyncio.timeout(BODY_PATIENCE):
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise asyncio.CancelledError
+                body += message.get("body", b"")
+                if len(body) > limit:
+                    return None
+                more = message.get("more_body", False)
+    except TimeoutError as error:
+        raise TooSlow from error
+    return bytes(body)
 
 
 async def respond(send: Send, answer: Answer, request_id: bytes) -> None:

@@ -5,9 +5,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f\ud800-\udfff]*$")]
+# $ alone would let Python, though not the readers of the OpenAPI document, accept a line feed at the end.
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f\ud800-\udfff]*$(?!\n)")]
 Text = Annotated[str, Meta(max_length=20_000, pattern=r"^[^\x00]*$")]
-Key = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]*$")]
+Key = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]*$(?!\n)")]
 
 # `allowed` and `error` are what the clients 0.1.x log by themselves.
 LogStatus = Literal[
@@ -35,7 +36,7 @@ class LogBody(Struct):
     context: dict[str, Any] | None = None
     approval_id: Name | None = None
     decision_id: Name | None = None
-    ip_address: Annotated[str, Meta(max_length=64, pattern=r"^[0-9A-Fa-f:.%a-z]*$")] | None = None
+    ip_address: Annotated[str, Meta(max_length=64, pattern=r"^[0-9A-Fa-f:.%a-z]*$(?!\n)")] | None = None
 
 
 class AuditProof(Struct):

@@ -1,7 +1,8 @@
 """A check, from the policy's decision to the answer and its event."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,9 @@ from gateway.jobs import Check, actor
 from gateway.writer import Batch
 
 ASKED = "This action requires human approval"
+UNSAID = ("error", "condition_error")
+BECAUSE = 300  # characters
+LARGEST = Decimal(10) ** 20  # the first amount that an approval cannot show
 
 
 @dataclass(slots=True)
@@ -43,6 +47,8 @@ def judge(job: Check, key: KeyFacts, loaded: Loaded, batch: Batch) -> Judged:
         policy.Request(body.agent_id, body.action, job.context, key.environment or None),
         batch.now,
     )
+    if decision.outcome == "ask" and decision.amount is not None and decision.amount >= LARGEST:
+        decision = replace(decision, outcome="deny", code="amount_invalid", reason="Amount is too large to ask about")
     return Judged(job, key, loaded, loaded.agents[body.agent_id], decision)
 
 
@@ -64,10 +70,16 @@ def _entry(judged: Judged, kind: str, result: str, reason: str, target: str = ""
             "permission": permission.action if permission else None,
             "policy_version": judged.loaded.policy.version,
             "environment": judged.key.environment,
-            "trace": [[looked.permission, looked.verdict] for looked in decision.trace],
+            "trace": [_line(looked) for looked in decision.trace],
             **data,
         },
     )
+
+
+def _line(looked: policy.Looked) -> list[str]:
+    """One line of the trace. Why is kept where the verdict does not say it: what went wrong in a condition, or here."""
+    line = [looked.permission, looked.verdict]
+    return [*line, looked.because[:BECAUSE]] if looked.verdict in UNSAID else line
 
 
 def settle(judged: Judged, batch: Batch) -> Answer:
@@ -108,6 +120,7 @@ def ask(judged: Judged) -> intake.Ask:
             agent_id=judged.agent.id,
             action=body.action,
             callee=None,
+            environment=key.environment,
             context=judged.job.context,
             permission_id=permission.id,
         ),
@@ -121,7 +134,7 @@ def ask(judged: Judged) -> intake.Ask:
         callee="",
         environment=key.environment,
         amount=decision.amount,
-        currency=decision.currency or "",
+        currency=_currency(decision.currency),
         risk=permission.risk,
         context=judged.job.context_text,
         reasoning=body.reasoning or "",
@@ -131,6 +144,11 @@ def ask(judged: Judged) -> intake.Ask:
         lifetime=timedelta(seconds=min(seconds, body.expires_in or seconds)),
         cooldown=timedelta(seconds=loaded.cooldown_seconds),
     )
+
+
+def _currency(given: str | None) -> str:
+    """A code as ISO 4217 has them, else nothing: where no tier names a currency, the agent may have said anything."""
+    return given.upper() if given and len(given) == 3 and given.isascii() and given.isalpha() else ""
 
 
 def settle_ask(judged: Judged, reply: intake.Reply, batch: Batch) -> Answer:

@@ -11,6 +11,7 @@ from agents.load import KeyFacts, Loaded
 from approvals import intake, states
 from approvals.digest import digest
 from approvals.intake import Held
+from audit.canonical import read_canonical
 from audit.leaf import timestamp
 from gateway.answers import NO_APPROVAL, Answer, error, ok
 from gateway.bodies import ApprovalAnswer, ClaimAnswer, DecisionAnswer
@@ -69,7 +70,7 @@ async def claim(job: Claim, key: KeyFacts, loaded: Loaded, batch: Batch) -> Answ
 
 def _changed(held: Held, loaded: Loaded, batch: Batch) -> str:
     """Why the policy of now no longer carries this approval; empty where it does."""
-    context: dict[str, Any] = json.loads(held.context)
+    context: dict[str, Any] = read_canonical(held.context)
     permission_id = json.loads(held.permission)["id"]
     whole = digest(
         organization_id=held.organization_id,
@@ -77,6 +78,7 @@ def _changed(held: Held, loaded: Loaded, batch: Batch) -> str:
         agent_id=held.agent_id,
         action=held.action,
         callee=held.callee,
+        environment=held.environment,
         context=context,
         permission_id=permission_id,
     )

@@ -2,12 +2,14 @@
 
 import hashlib
 import uuid
+from datetime import datetime
 from typing import Any
 
 from agents.load import KeyFacts, Loaded
 from audit.canonical import canonical
+from audit.ids import read_id
 from audit.leaf import Actor
-from gateway.answers import FOREIGN_AGENT, NO_AGENT, Answer
+from gateway.answers import FOREIGN_AGENT, NO_AGENT, NO_SCOPE, UNAUTHORIZED, Answer
 from gateway.bodies import CheckBody, LogBody
 from gateway.writer import Job
 
@@ -23,9 +25,14 @@ class Asked(Job[Answer]):
         self.key_hash = key_hash
         self.idempotency_key = idempotency_key
 
-    def about(self) -> str:
-        """Whose idempotency keys these are, within the organization."""
-        raise NotImplementedError
+    def scope(self, key: KeyFacts, loaded: Loaded) -> str:
+        """Where an idempotency key means one thing: nobody else's answer is ever repeated to this key (I4, I10)."""
+        agent_id = self.agent_id(key, loaded)
+        return f"{self.endpoint}:{key.organization_id}:{key.mode}:{key.environment}:{agent_id or ''}"
+
+    def agent_id(self, key: KeyFacts, loaded: Loaded) -> uuid.UUID | None:
+        """The agent that this key speaks for here; None for one that speaks for all."""
+        return key.agent_id
 
     def body_hash(self) -> bytes:
         """What an idempotency key is bound to."""
@@ -43,8 +50,8 @@ class Check(Asked):
         self.context_text = canonical(self.context)
         self.counted: tuple[str, str, str] | None = None  # as gateway.metrics.checked() wants it
 
-    def about(self) -> str:
-        return self.body.agent_id
+    def agent_id(self, key: KeyFacts, loaded: Loaded) -> uuid.UUID:
+        return loaded.agents[self.body.agent_id].id
 
     def body_hash(self) -> bytes:
         body = self.body
@@ -53,15 +60,16 @@ class Check(Asked):
 
 
 class Log(Asked):
-    __slots__ = ("body",)
+    __slots__ = ("approval_id", "body")
     endpoint = "log"
 
     def __init__(self, key_hash: bytes, body: LogBody, idempotency_key: str | None) -> None:
         super().__init__(key_hash, idempotency_key)
         self.body = body
+        self.approval_id = read_id("apr", body.approval_id) if body.approval_id else None
 
-    def about(self) -> str:
-        return self.body.agent_id
+    def agent_id(self, key: KeyFacts, loaded: Loaded) -> uuid.UUID:
+        return loaded.agents[self.body.agent_id].id
 
     def body_hash(self) -> bytes:
         body = self.body
@@ -76,9 +84,6 @@ class Claim(Asked):
     def __init__(self, key_hash: bytes, approval_id: uuid.UUID, idempotency_key: str) -> None:
         super().__init__(key_hash, idempotency_key)
         self.approval_id = approval_id
-
-    def about(self) -> str:
-        return ""
 
     def body_hash(self) -> bytes:
         return hashlib.sha256(self.approval_id.bytes).digest()
@@ -96,6 +101,13 @@ class Cancel(Asked):
 def actor(facts: KeyFacts, slug: str) -> Actor:
     """An agent in the record: the key that spoke, and for whom."""
     return Actor("agent", str(facts.id), slug)
+
+
+def closed(key: KeyFacts, now: datetime) -> Answer | None:
+    """Why this key opens nothing at `now`, the database's clock; None where it does."""
+    if not key.is_valid(now):
+        return UNAUTHORIZED
+    return None if "sdk" in key.scopes else NO_SCOPE
 
 
 def named_agent(facts: KeyFacts, loaded: Loaded, agent_id: str) -> Answer | None:

@@ -1,16 +1,17 @@
 """The two lanes: `quick` appends to the record; `careful` locks approvals and idempotency keys."""
 
+import asyncio
 from functools import partial
 from typing import Any
 
 from agents.load import KeyFacts, Loaded
 from approvals import intake
 from gateway import checking, claiming, telling
-from gateway.answers import NO_SCOPE, UNAUTHORIZED, Answer
+from gateway.answers import UNAUTHORIZED, Answer
 from gateway.idempotency import Keys, Scoped
-from gateway.jobs import Asked, Cancel, Check, Claim, Log, named_agent
-from gateway.policies import Policies
-from gateway.writer import Batch, Lane
+from gateway.jobs import Asked, Cancel, Check, Claim, Log, closed, named_agent
+from gateway.policies import Era, Policies
+from gateway.writer import Batch, Lane, Unavailable
 
 
 class Lanes:
@@ -18,8 +19,8 @@ class Lanes:
 
     def __init__(self, conninfo: dict[str, Any], policies: Policies) -> None:
         self._policies = policies
-        self.quick: Lane[Asked] = Lane("quick", conninfo, self._quick)
-        self.careful: Lane[Asked] = Lane("careful", conninfo, self._careful)
+        self.quick: Lane[Asked] = Lane("quick", conninfo, self._quick, policies.forget)
+        self.careful: Lane[Asked] = Lane("careful", conninfo, self._careful, policies.forget)
 
     async def run(self, job: Asked) -> Answer:
         """The answer to `job`, once what it says is durable. Raises writer.Unavailable."""
@@ -30,19 +31,26 @@ class Lanes:
         (self.quick if plain else self.careful).submit(job)
         return await job.future
 
-    async def _admit(self, job: Asked, batch: Batch) -> tuple[KeyFacts, Loaded] | None:
+    async def _era(self, batch: Batch, jobs: list[Asked]) -> Era:
+        """What is at least as new as this batch, with the keys of all its jobs."""
+        era = self._policies.at(batch.epoch)
+        if missing := {job.key_hash for job in jobs if era.cached_key(job.key_hash) is None}:
+            await asyncio.gather(*map(era.key, missing))
+        return era
+
+    async def _admit(self, job: Asked, batch: Batch, era: Era) -> tuple[KeyFacts, Loaded] | None:
         """The key and the policy of now; None, with the job answered, where the key no longer opens this."""
-        policies = self._policies
-        key = policies.cached_key(job.key_hash) or await policies.key(job.key_hash)
-        if key is None or not key.is_valid(batch.now):
-            job.answer = UNAUTHORIZED
+        key = era.cached_key(job.key_hash)
+        if key is None or (refused := closed(key, batch.now)):
+            job.answer = UNAUTHORIZED if key is None else refused
             return None
-        loaded = policies.known(key.organization_id) or await policies.of(key.organization_id)
+        try:
+            loaded = era.known(key.organization_id) or await era.of(key.organization_id)
+        except Unavailable:
+            job.refuse()  # it alone: another organization's policy is no reason to fail the batch
+            return None
         if loaded is None:
             job.answer = UNAUTHORIZED
-            return None
-        if "sdk" not in key.scopes:
-            job.answer = NO_SCOPE
             return None
         if isinstance(job, Check | Log) and (refused := named_agent(key, loaded, job.body.agent_id)):
             if isinstance(job, Check):
@@ -52,9 +60,9 @@ class Lanes:
         return key, loaded
 
     async def _quick(self, batch: Batch, jobs: list[Asked]) -> None:
-        self._policies.move_to(batch.epoch)
+        era = await self._era(batch, jobs)
         for job in jobs:
-            admitted = await self._admit(job, batch)
+            admitted = await self._admit(job, batch, era)
             if admitted is None:
                 continue
             if isinstance(job, Check):
@@ -67,21 +75,19 @@ class Lanes:
                 job.answer = telling.tell(job, *admitted, batch)
 
     async def _careful(self, batch: Batch, jobs: list[Asked]) -> None:
-        self._policies.move_to(batch.epoch)
+        era = await self._era(batch, jobs)
         admitted: dict[Asked, tuple[KeyFacts, Loaded]] = {}
         keyed: dict[Scoped, list[Asked]] = {}
         todo: list[Asked] = []
         for job in jobs:
-            found = await self._admit(job, batch)
+            found = await self._admit(job, batch, era)
             if found is None:
                 continue
             admitted[job] = found
             if job.idempotency_key is None:
                 todo.append(job)
             else:
-                key = found[0]
-                scope = f"{job.endpoint}:{key.organization_id}:{key.mode}:{job.about()[:64]}"
-                keyed.setdefault((scope, job.idempotency_key), []).append(job)
+                keyed.setdefault((job.scope(*found), job.idempotency_key), []).append(job)
         keys = Keys(batch)
         todo += await keys.open(keyed)
         asks: list[checking.Judged] = []
@@ -123,4 +129,5 @@ def _refers(job: Log) -> bool:
 
 
 def _order(job: Asked) -> bytes:
-    return job.approval_id.bytes if isinstance(job, Claim | Cancel) else b""
+    approval_id = job.approval_id if isinstance(job, Claim | Cancel | Log) else None
+    return approval_id.bytes if approval_id else b""

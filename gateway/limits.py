@@ -15,11 +15,12 @@ import structlog
 from psycopg import AsyncConnection
 from redis.exceptions import RedisError
 
-from gateway.writer import SESSION, Unavailable
+from gateway.writer import Unavailable, session
 
 log = structlog.get_logger(__name__)
 WINDOW = 60  # seconds
 RETRY_REDIS = 5.0  # seconds
+PATIENCE = 5.0  # seconds for one counting
 
 
 class Quota(NamedTuple):
@@ -45,10 +46,10 @@ class Limits:
         self._redis = redis.asyncio.Redis.from_url(
             redis_url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=None
         )
-        self._conninfo = conninfo | SESSION
+        self._conninfo = session(conninfo)
         self._connection: AsyncConnection[Any] | None = None
         self._redis_away_until = 0.0
-        self._waiting: dict[uuid.UUID, list[asyncio.Future[int]]] = {}
+        self._waiting: dict[uuid.UUID, list[tuple[asyncio.Future[int], int]]] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -64,10 +65,10 @@ class Limits:
         if self._connection:
             await self._connection.close()
 
-    async def take(self, key_id: uuid.UUID, limit: int) -> Quota:
-        """Counts one request of `key_id`. Raises Unavailable where it could not be counted anywhere."""
+    async def take(self, key_id: uuid.UUID, limit: int, number: int = 1) -> Quota:
+        """Counts a request of `key_id` as `number`. Raises Unavailable where it could not be counted anywhere."""
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(key_id, []).append(future)
+        self._waiting.setdefault(key_id, []).append((future, number))
         self._wake.set()
         place = await future
         return Quota(limit, limit - place, WINDOW - int(time.time()) % WINDOW)
@@ -78,23 +79,25 @@ class Limits:
             self._wake.clear()
             waiting, self._waiting = self._waiting, {}
             try:
-                counts = await self._count({key: len(futures) for key, futures in waiting.items()})
-            except (psycopg.Error, OSError) as error:
+                async with asyncio.timeout(PATIENCE):
+                    counts = await self._count({key: sum(each[1] for each in asked) for key, asked in waiting.items()})
+            except Exception as error:  # whatever it is: those who wait must be told
                 log.warning("gateway.limits_unavailable", error=type(error).__name__)
                 await self._drop()
-                for futures in waiting.values():
-                    for future in futures:
+                for asked in waiting.values():
+                    for future, _ in asked:
                         if not future.done():
                             future.set_exception(Unavailable())
                 continue
-            for key, futures in waiting.items():
-                first = counts[key] - len(futures)
-                for place, future in enumerate(futures, start=first + 1):
+            for key, asked in waiting.items():
+                place = counts[key] - sum(number for _, number in asked)
+                for future, number in asked:
+                    place += number
                     if not future.done():
                         future.set_result(place)
 
     async def _count(self, wanted: dict[uuid.UUID, int]) -> dict[uuid.UUID, int]:
-        """Adds to the counts of this minute and returns them. The minute is Redis' or PostgreSQL's own."""
+        """Adds to the counts of this minute and returns them."""
         loop = asyncio.get_running_loop()
         if loop.time() >= self._redis_away_until:
             try:

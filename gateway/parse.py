@@ -1,10 +1,11 @@
 """Agents' JSON, read strictly: what is judged, stored, shown and digested is one and the same value.
 
 Refused, with the place said: duplicate keys, NaN and infinities, numbers that a double cannot hold exactly (RFC 7493,
-2.2), lone surrogates, nesting beyond DEPTH.
+2.2), lone surrogates, nesting beyond DEPTH, more than VALUES values (each takes its time, and nobody can review them).
 """
 
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,8 @@ import msgspec
 from audit.canonical import SAFE_INTEGER
 
 DEPTH = 64
+VALUES = 5_000
+_TEXTS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 class Malformed(ValueError):
@@ -72,6 +75,8 @@ def _depth(value: Any) -> int:
 
 def parse(body: bytes) -> Any:
     """The value of a JSON body. Raises Malformed."""
+    if body.count(b",") >= VALUES and _TEXTS.sub(b"", body).count(b",") >= VALUES:
+        raise Malformed(f"The body holds more than {VALUES:,} values")
     try:
         text = body.decode()
         value = _decode(text)

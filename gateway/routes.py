@@ -3,7 +3,8 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs
 
 from django.conf import settings
@@ -15,7 +16,7 @@ from gateway import answers
 from gateway.answers import Answer, encode, ok
 from gateway.bodies import CheckBody, LogBody
 from gateway.claiming import may_see, show
-from gateway.jobs import Cancel, Check, Claim, Log
+from gateway.jobs import Cancel, Check, Claim, Log, closed
 from gateway.parse import Malformed, read
 
 if TYPE_CHECKING:
@@ -90,6 +91,17 @@ def wait_seconds(query: bytes) -> float:
     return min(float(text), MAX_WAIT)
 
 
+async def look(request: "Request", approval_id: uuid.UUID) -> tuple[Held, datetime] | Answer:
+    """The approval and the time, or why this key does not see it: as of now, for keys end while their agents wait."""
+    held, now, era = await request.gateway.reader.read(approval_id)
+    key = era.cached_key(request.key_hash) or await era.key(request.key_hash)
+    if key is None:
+        return answers.UNAUTHORIZED
+    if refused := closed(key, now):
+        return refused
+    return (held, now) if held and may_see(key, held) else answers.NO_APPROVAL
+
+
 async def approval(request: "Request", approval_id: uuid.UUID | None) -> Answer:
     """GET /sdk/approvals/{id}?wait=30s"""
     seconds = wait_seconds(request.query)
@@ -98,13 +110,14 @@ async def approval(request: "Request", approval_id: uuid.UUID | None) -> Answer:
     gateway = request.gateway
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
-    if seconds and gateway.waiters.count >= settings.GATEWAY_MAX_WAITERS:
+    if seconds and gateway.waiters.full(request.key.id, settings.GATEWAY_MAX_WAITERS):
         return answers.TOO_MANY_WAITING
-    with gateway.waiters.watch(approval_id) as woken:
+    with gateway.waiters.watch(approval_id, request.key.id) as woken:
         while True:
-            held, now = await gateway.reader.read(approval_id)
-            if held is None or not may_see(request.key, held):
-                return answers.NO_APPROVAL
+            seen = await look(request, approval_id)
+            if isinstance(seen, Answer):
+                return seen
+            held, now = seen
             left = until - loop.time()
             if held.status(now) != states.PENDING or left <= 0:
                 return ok(show(held, now))
@@ -123,12 +136,12 @@ async def events(
     if approval_id is None:
         return answers.NO_APPROVAL
     gateway = request.gateway
-    if gateway.waiters.count >= settings.GATEWAY_MAX_WAITERS:
+    if gateway.waiters.full(request.key.id, settings.GATEWAY_MAX_WAITERS):
         return answers.TOO_MANY_WAITING
-    with gateway.waiters.watch(approval_id) as woken:
-        held, now = await gateway.reader.read(approval_id)
-        if held is None or not may_see(request.key, held):
-            return answers.NO_APPROVAL
+    with gateway.waiters.watch(approval_id, request.key.id) as woken:
+        seen = await look(request, approval_id)
+        if isinstance(seen, Answer):
+            return seen
         start = [
             (b"content-type", b"text/event-stream"),
             (b"cache-control", b"no-store"),
@@ -136,10 +149,11 @@ async def events(
             (b"x-request-id", request.id),
             *headers,
         ]
+        request.streaming = True
         await send({"type": "http.response.start", "status": 200, "headers": start})
         gone = asyncio.create_task(_disconnected(receive))
         try:
-            await _stream(request, held, now, woken, gone, send)
+            await _stream(request, *seen, woken, gone, send)
         finally:
             gone.cancel()
         return None
@@ -151,7 +165,7 @@ async def _disconnected(receive: "Receive") -> None:
 
 
 async def _stream(
-    request: "Request", held: Held, now: Any, woken: asyncio.Event, gone: "asyncio.Task[None]", send: "Send"
+    request: "Request", held: Held, now: datetime, woken: asyncio.Event, gone: "asyncio.Task[None]", send: "Send"
 ) -> None:
     loop = asyncio.get_running_loop()
     until = loop.time() + STREAM
@@ -164,8 +178,7 @@ async def _stream(
             await _send_part(send, f"event: {status}\nid: {held.approval_id}\ndata: {data}\n\n")
             said = state
         if status != states.PENDING or loop.time() >= until or gone.done():
-            await send({"type": "http.response.body", "body": b""})
-            return
+            break
         woken.clear()
         waiting = asyncio.create_task(woken.wait())
         left = min(PING, (held.expires_at - now).total_seconds() + 0.01)
@@ -173,8 +186,11 @@ async def _stream(
         waiting.cancel()
         if not done:
             await _send_part(send, ": still waiting\n\n")
-        found, now = await request.gateway.reader.read(held.id)
-        held = found or held
+        seen = await look(request, held.id)
+        if isinstance(seen, Answer):
+            break  # the key was revoked, say: whoever connects again is told
+        held, now = seen
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _send_part(send: "Send", text: str) -> None:

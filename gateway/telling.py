@@ -12,6 +12,8 @@ from gateway.claiming import may_see
 from gateway.jobs import Log, actor
 from gateway.writer import Batch
 
+DECISIONS = ["agent:check:allow", "agent:check:deny", "agent:check:ask", "agent:approval:claim"]
+
 
 def entry(job: Log, key: KeyFacts, loaded: Loaded, target: str = "") -> Entry:
     """The event of a log."""
@@ -51,7 +53,7 @@ async def tell_outcome(job: Log, key: KeyFacts, loaded: Loaded, batch: Batch) ->
     """Records the log of an approval or a decision of this agent's own; another's is refused."""
     body = job.body
     if body.approval_id is not None:
-        approval_id = read_id("apr", body.approval_id)
+        approval_id = job.approval_id
         held = (await intake.fetch(batch.connection, [approval_id])).get(approval_id) if approval_id else None
         if held is None or not may_see(key, held) or held.agent_id != loaded.agents[body.agent_id].id:
             return error(422, "approval_id: no such approval of this agent")
@@ -65,7 +67,8 @@ async def tell_outcome(job: Log, key: KeyFacts, loaded: Loaded, batch: Batch) ->
 
 async def _decided(decision_id: uuid.UUID, job: Log, key: KeyFacts, loaded: Loaded, batch: Batch) -> bool:
     cursor = await batch.connection.execute(
-        "SELECT 1 FROM audit_event WHERE id = %s AND organization_id = %s AND mode = %s AND agent = %s",
-        [decision_id, key.organization_id, key.mode, loaded.agents[job.body.agent_id].slug],
+        "SELECT 1 FROM audit_event WHERE id = %s AND organization_id = %s AND mode = %s AND agent = %s"
+        " AND kind = ANY(%s)",
+        [decision_id, key.organization_id, key.mode, loaded.agents[job.body.agent_id].slug, DECISIONS],
     )
     return await cursor.fetchone() is not None

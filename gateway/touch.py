@@ -5,7 +5,7 @@ import contextlib
 import uuid
 
 import structlog
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from agents.models import ApiKey
@@ -43,7 +43,7 @@ class Touch:
             if used:
                 try:
                     await asyncio.to_thread(write, used)
-                except DatabaseError as error:
+                except Exception as error:  # whatever it is: the next round tries again
                     self._used |= used
                     log.warning("gateway.touch_failed", error=type(error).__name__)
 

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import uuid
+from collections import Counter
 from datetime import datetime
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import psycopg
 import structlog
@@ -12,22 +14,38 @@ from psycopg import AsyncConnection
 
 from approvals import intake
 from approvals.intake import Held
-from gateway.writer import SESSION, Unavailable
+from gateway.policies import Era, Policies
+from gateway.writer import Unavailable, session
 
 log = structlog.get_logger(__name__)
+READ = 500  # approvals in one query
+PATIENCE = 10.0  # seconds for one reading
+
+
+class Seen(NamedTuple):
+    """An approval (None: there is none), the database's time of reading it, and what keys were worth by then."""
+
+    held: Held | None
+    now: datetime
+    era: Era
 
 
 class Waiters:
     """One listening connection per process. When it breaks, everybody looks again as soon as it is back."""
 
     def __init__(self, conninfo: dict[str, Any]) -> None:
-        self._conninfo = conninfo | SESSION | {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+        self._conninfo = session(conninfo)
         self._woken: dict[uuid.UUID, set[asyncio.Event]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._of_key: Counter[uuid.UUID] = Counter()
         self.count = 0
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._listen(), name="waiters")
+
+    def full(self, key_id: uuid.UUID, places: int) -> bool:
+        """Whether nobody with this key may come on top. One key leaves a tenth of the places to the others."""
+        return self.count >= places or self._of_key[key_id] >= max(1, places - places // 10)
 
     async def stop(self) -> None:
         if self._task:
@@ -36,15 +54,19 @@ class Waiters:
                 await self._task
 
     @contextlib.contextmanager
-    def watch(self, approval_id: uuid.UUID) -> Any:
+    def watch(self, approval_id: uuid.UUID, key_id: uuid.UUID) -> Any:
         """An event that is set whenever this approval changes. Watch first, then read: nothing is missed."""
         event = asyncio.Event()
         self._woken.setdefault(approval_id, set()).add(event)
         self.count += 1
+        self._of_key[key_id] += 1
         try:
             yield event
         finally:
             self.count -= 1
+            self._of_key[key_id] -= 1
+            if not self._of_key[key_id]:
+                del self._of_key[key_id]
             events = self._woken[approval_id]
             events.discard(event)
             if not events:
@@ -59,7 +81,7 @@ class Waiters:
                     self._wake_all()
                     async for notice in connection.notifies():
                         self._wake(notice.payload)
-            except (psycopg.Error, OSError) as error:
+            except Exception as error:  # whatever it is: nobody who waits may be forgotten
                 log.warning("gateway.listen_lost", error=type(error).__name__)
             await asyncio.sleep(0.5)
 
@@ -75,12 +97,13 @@ class Waiters:
 
 
 class Reader:
-    """Reads approvals for whoever asks at the same moment, in one query, at the database's time."""
+    """Reads approvals for whoever asks at the same moment, in one query, at the database's time and epoch."""
 
-    def __init__(self, conninfo: dict[str, Any]) -> None:
-        self._conninfo = conninfo | SESSION
+    def __init__(self, conninfo: dict[str, Any], policies: Policies) -> None:
+        self._conninfo = session(conninfo)
+        self._policies = policies
         self._connection: AsyncConnection[Any] | None = None
-        self._wanted: dict[uuid.UUID, list[asyncio.Future[tuple[Held | None, datetime]]]] = {}
+        self._wanted: dict[uuid.UUID, list[asyncio.Future[Seen]]] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -92,12 +115,11 @@ class Reader:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        if self._connection:
-            await self._connection.close()
+        await self._disconnect()
 
-    async def read(self, approval_id: uuid.UUID) -> tuple[Held | None, datetime]:
-        """The approval, and the database's time of reading it. Raises Unavailable."""
-        future: asyncio.Future[tuple[Held | None, datetime]] = asyncio.get_running_loop().create_future()
+    async def read(self, approval_id: uuid.UUID) -> Seen:
+        """The approval as of now. Raises Unavailable."""
+        future: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()
         self._wanted.setdefault(approval_id, []).append(future)
         self._wake.set()
         return await future
@@ -105,30 +127,47 @@ class Reader:
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
-            self._wake.clear()
-            wanted, self._wanted = self._wanted, {}
-            try:
-                held, now = await self._fetch(list(wanted))
-            except (psycopg.Error, OSError) as error:
-                log.warning("gateway.read_failed", error=type(error).__name__)
-                if self._connection:
-                    with contextlib.suppress(psycopg.Error, OSError):
-                        await self._connection.close()
-                    self._connection = None
-                for futures in wanted.values():
-                    for future in futures:
-                        if not future.done():
-                            future.set_exception(Unavailable())
-                continue
+            wanted = {each: self._wanted.pop(each) for each in list(islice(self._wanted, READ))}
+            if not self._wanted:
+                self._wake.clear()
+            found = await self._try(list(wanted))
             for approval_id, futures in wanted.items():
                 for future in futures:
-                    if not future.done():
-                        future.set_result((held.get(approval_id), now))
+                    if future.done():
+                        continue
+                    if found is None:
+                        future.set_exception(Unavailable())
+                    else:
+                        held, now, era = found
+                        future.set_result(Seen(held.get(approval_id), now, era))
 
-    async def _fetch(self, ids: list[uuid.UUID]) -> tuple[dict[uuid.UUID, Held], datetime]:
+    async def _try(self, ids: list[uuid.UUID]) -> tuple[dict[uuid.UUID, Held], datetime, Era] | None:
+        """Reads, once more where the connection had died since it was last used; None where it cannot be read."""
+        for last in (False, True):
+            fresh = self._connection is None
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    return await self._fetch(ids)
+            except Exception as error:  # whatever it is: those who wait must be told
+                await self._disconnect()
+                if last or fresh or not isinstance(error, psycopg.OperationalError):
+                    log.warning("gateway.read_failed", error=type(error).__name__)
+                    break
+        return None
+
+    async def _fetch(self, ids: list[uuid.UUID]) -> tuple[dict[uuid.UUID, Held], datetime, Era]:
         if self._connection is None or self._connection.closed:
             self._connection = await AsyncConnection.connect(**self._conninfo, autocommit=True)
-        cursor = await self._connection.execute("SELECT clock_timestamp()")
+            self._policies.forget()
+        cursor = await self._connection.execute("SELECT clock_timestamp(), value FROM agents_epoch")
         found = await cursor.fetchone()
-        assert found is not None
-        return await intake.fetch(self._connection, ids), found[0]
+        if found is None:
+            raise RuntimeError("agents_epoch is empty: the database is not migrated")
+        now, epoch = found
+        return await intake.fetch(self._connection, ids), now, self._policies.at(epoch)
+
+    async def _disconnect(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(psycopg.Error, OSError):
+                await self._connection.close()
+            self._connection = None

@@ -21,6 +21,9 @@ from gateway import metrics
 
 log = structlog.get_logger(__name__)
 BATCH = 256  # jobs in one transaction
+QUEUE = 16_384  # jobs that wait for one; what comes on top is refused at once
+WAIT = 8.0  # seconds that a job waits to be begun: then its caller has given up, and would not hear of an allow
+PATIENCE = 12.0  # seconds for one transaction, by our own clock: a dead peer answers no time-out of the server's
 COPY = f"COPY audit_event ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
 TYPES = [
     "uuid",
@@ -38,11 +41,10 @@ TYPES = [
     "text",
     "bytea",
 ]
-SESSION = {
-    "application_name": "warden-gateway",
-    "options": "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000"
-    " -c timezone=UTC",
-}
+OPTIONS = (
+    "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000"
+    " -c timezone=UTC -c default_transaction_isolation=read\\ committed"
+)
 LOST_THE_RACE = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.LockNotAvailable,
@@ -54,6 +56,18 @@ BEGIN = "BEGIN; SELECT clock_timestamp(), value FROM agents_epoch"
 
 class Unavailable(Exception):
     """The decision could not be made durable: 503, and never an allow."""
+
+
+def session(conninfo: dict[str, Any]) -> dict[str, Any]:
+    """`conninfo` for a connection of the gateway's own: with time-outs, and a peer that died noticed."""
+    return conninfo | {
+        "application_name": "warden-gateway",
+        "options": f"{conninfo.get('options', '')} {OPTIONS}".strip(),
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
+    }
 
 
 class Batch:
@@ -76,11 +90,18 @@ class Batch:
 class Job[A]:
     """One request's work. `future` is answered after the commit, with what `answer` then holds."""
 
-    __slots__ = ("answer", "future")
+    __slots__ = ("answer", "future", "until")
 
     def __init__(self) -> None:
-        self.future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[A] = loop.create_future()
         self.answer: A | None = None
+        self.until = loop.time() + WAIT
+
+    def refuse(self) -> None:
+        """503, unless it is answered already or nobody waits any more."""
+        if not self.future.done():
+            self.future.set_exception(Unavailable())
 
 
 type Work[J] = Callable[[Batch, list[J]], Awaitable[None]]
@@ -89,10 +110,13 @@ type Work[J] = Callable[[Batch, list[J]], Awaitable[None]]
 class Lane[J: Job[Any]]:
     """Collects jobs and runs `work` over them, one transaction a batch."""
 
-    def __init__(self, name: str, conninfo: dict[str, Any], work: Work[J]) -> None:
+    def __init__(
+        self, name: str, conninfo: dict[str, Any], work: Work[J], connected: Callable[[], None] = lambda: None
+    ) -> None:
         self.name = name
-        self._conninfo = conninfo | SESSION
+        self._conninfo = session(conninfo)
         self._work = work
+        self._connected = connected
         self._queue: list[J] = []
         self._wake = asyncio.Event()
         self._connection: AsyncConnection[Any] | None = None
@@ -115,7 +139,10 @@ class Lane[J: Job[Any]]:
         await self._disconnect()
 
     def submit(self, job: J) -> None:
-        """Queues `job`; await `job.future` for its answer. Raises Unavailable through the future."""
+        """Queues `job`; await `job.future` for its answer. Raises Unavailable through the future, never itself."""
+        if len(self._queue) >= QUEUE:
+            job.refuse()
+            return
         self._queue.append(job)
         self._wake.set()
 
@@ -125,7 +152,7 @@ class Lane[J: Job[Any]]:
             jobs, self._queue = self._queue[:BATCH], self._queue[BATCH:]
             if not self._queue:
                 self._wake.clear()
-            jobs = [job for job in jobs if not job.future.done()]
+            jobs = [job for job in jobs if self._is_due(job)]
             try:
                 if jobs:
                     await self._commit(jobs)
@@ -134,11 +161,18 @@ class Lane[J: Job[Any]]:
                 self._refuse(jobs)
                 raise
 
+    def _is_due(self, job: J) -> bool:
+        """Whether somebody still waits for it; who has waited too long is refused."""
+        if asyncio.get_running_loop().time() > job.until:
+            job.refuse()
+        return not job.future.done()
+
     async def _commit(self, jobs: list[J]) -> None:
         """Runs `jobs` in one transaction. What one of them breaks is run again one by one, so that only it suffers."""
         self.busy_since = started = time.monotonic()
         try:
-            await self._transaction(jobs)
+            async with asyncio.timeout(PATIENCE):
+                batch = await self._transaction(jobs)
         except LOST_THE_RACE as error:
             # Rolled back for certain: nothing of it happened, and each may be tried alone.
             await self._disconnect()
@@ -158,6 +192,11 @@ class Lane[J: Job[Any]]:
                 # A job without an answer went on to another lane, and waits there.
                 if job.answer is not None and not job.future.done():
                     job.future.set_result(job.answer)
+            for then in batch.after:
+                try:
+                    then()
+                except Exception as error:  # it is durable: nothing may run it again
+                    log.error("gateway.after_failed", lane=self.name, exc_info=error)
 
     async def _split(self, jobs: list[J], error: Exception) -> None:
         if len(jobs) == 1:
@@ -166,10 +205,10 @@ class Lane[J: Job[Any]]:
             return
         log.warning("gateway.batch_split", lane=self.name, jobs=len(jobs), error=type(error).__name__)
         for job in jobs:
-            if not job.future.done():
+            if self._is_due(job):
                 await self._commit([job])
 
-    async def _transaction(self, jobs: list[J]) -> None:
+    async def _transaction(self, jobs: list[J]) -> Batch:
         connection = await self._connect()
         for job in jobs:
             job.answer = None
@@ -189,12 +228,12 @@ class Lane[J: Job[Any]]:
         ended = await connection.execute("COMMIT")
         if ended.statusmessage != "COMMIT":  # PostgreSQL answers ROLLBACK to the COMMIT of a broken transaction
             raise RuntimeError(f"the transaction ended as {ended.statusmessage}")
-        for then in batch.after:
-            then()
+        return batch
 
     async def _connect(self) -> AsyncConnection[Any]:
         if self._connection is None or self._connection.closed:
             self._connection = await AsyncConnection.connect(**self._conninfo, autocommit=True, prepare_threshold=2)
+            self._connected()
         return self._connection
 
     async def _disconnect(self) -> None:
@@ -205,5 +244,4 @@ class Lane[J: Job[Any]]:
 
     def _refuse(self, jobs: list[J]) -> None:
         for job in jobs:
-            if not job.future.done():
-                job.future.set_exception(Unavailable())
+            job.refuse()

@@ -142,6 +142,7 @@ def an_approval(
             agent_id=agent.id,
             action=action,
             callee=None,
+            environment=fields.get("environment", ""),
             context=asked,
             permission_id=permission["id"],
         ),
