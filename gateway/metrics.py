@@ -1,7 +1,7 @@
 """What the agents' door counts.
 
-Counting on the way of a check touches plain memory only: a shared file costs several microseconds each time, and one
-that cannot be written must not come between a commit and its answer. A task writes the sums twice a second.
+On the way of a check something is appended to a list, and nothing else: a shared file costs microseconds each time, and
+one that cannot be written must not come between a commit and its answer. A task adds it all up twice a second.
 
 Requests with test keys are left out, save for those the server itself failed. Labels come from what the organization
 keeps (agents' slugs, permissions' names), never from what an agent sends, and are at most LABEL_SETS a metric.
@@ -9,8 +9,10 @@ keeps (agents' slugs, permissions' names), never from what an agent sends, and a
 
 import asyncio
 import contextlib
-from bisect import bisect_left
+from bisect import bisect_right
+from collections import Counter as count
 from collections.abc import Callable
+from itertools import pairwise
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
@@ -36,157 +38,85 @@ ERRORS = {
     500: "internal",
     503: "unavailable",
 }
+EVENTS = {
+    "agent:approval:claim": "claimed",
+    "agent:approval:cancel": "cancelled",
+    "system:approval:expired": "expired",
+}
 SECONDS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
-EVENTS = {
-    "agent:approval:claim": ("claimed",),
-    "agent:approval:cancel": ("cancelled",),
-    "system:approval:expired": ("expired",),
-}
-
-type Labels = tuple[str, ...]
-
-
-class Sums:
-    """A counter that is added to in memory. `keep` says which labels survive where there are too many sets of them."""
-
-    def __init__(self, metric: Counter, keep: Callable[[Labels], Labels] = lambda labels: labels) -> None:
-        self._metric = metric
-        self._keep = keep
-        self._new: dict[Labels, int] = {}
-        self._children: dict[Labels, Counter] = {}
-
-    def add(self, labels: Labels = (), number: int = 1) -> None:
-        """Counts; cannot fail."""
-        self._new[labels] = self._new.get(labels, 0) + number
-
-    def write(self) -> None:
-        """Adds what is new to the metric."""
-        new, self._new = self._new, {}
-        for labels, number in new.items():
-            self._child(labels).inc(number)
-
-    def _child(self, labels: Labels) -> Counter:
-        if not labels:
-            return self._metric
-        child = self._children.get(labels)
-        if child is None:
-            if len(self._children) >= LABEL_SETS:
-                labels = self._keep(labels)
-            child = self._children[labels] = self._metric.labels(*labels)
-        return child
-
-
-class Spread:
-    """A histogram that is added to in memory."""
-
-    def __init__(self, metric: Histogram) -> None:
-        self._metric = metric
-        self._bounds: list[float] = metric._upper_bounds  # the last is infinity
-        self._new = [0] * len(self._bounds)
-        self._sum = 0.0
-
-    def add(self, value: float) -> None:
-        """Counts; cannot fail."""
-        self._new[bisect_left(self._bounds, value)] += 1
-        self._sum += value
-
-    def write(self) -> None:
-        """Adds what is new to the metric, as so many calls of observe() would."""
-        new, self._new = self._new, [0] * len(self._bounds)
-        total, self._sum = self._sum, 0.0
-        if any(new):
-            self._metric._sum.inc(total)
-            for bucket, number in zip(self._metric._buckets, new, strict=True):
-                if number:
-                    bucket.inc(number)
-
-
-checks = Sums(
-    Counter(
-        "agentwarden_checks_total",
-        "Live checks: allowed, denied, pending, refused (no such agent for this key), repeated (under one idempotency"
-        " key); action is the permission that matched",
-        ["agent_id", "action", "result"],
-    ),
-    lambda labels: (OTHER, OTHER, labels[2]),
+CHECKS = Counter(
+    "agentwarden_checks_total",
+    "Live checks: allowed, denied, pending, refused (no such agent for this key) or repeated (under one idempotency"
+    " key); action is the permission that matched",
+    ["agent_id", "action", "result"],
 )
-denials = Sums(
-    Counter("agentwarden_denials_total", "Live checks denied; action is the permission that matched", ["action"]),
-    lambda _: (OTHER,),
+DENIALS = Counter("agentwarden_denials_total", "Live checks denied; action is the permission that matched", ["action"])
+DURATION = Histogram(
+    "agentwarden_check_duration_seconds", "Live checks, from the request read to its answer", buckets=SECONDS
 )
-durations = Spread(
-    Histogram("agentwarden_check_duration_seconds", "Live checks, from the request read to its answer", buckets=SECONDS)
+REQUESTS = Counter("agentwarden_requests_total", "Requests of agents, by what they asked for", ["endpoint", "status"])
+FAILURES = Counter("agentwarden_errors_total", "Answers to agents that are errors", ["kind"])
+RATE_LIMITED = Counter("agentwarden_rate_limited_total", "Live requests refused with 429")
+BATCH_SIZE = Histogram(
+    "agentwarden_writer_batch_size", "Jobs in one transaction", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
 )
-requests = Sums(
-    Counter("agentwarden_requests_total", "Requests of agents, by what they asked for", ["endpoint", "status"])
+COMMIT = Histogram(
+    "agentwarden_writer_commit_seconds", "One transaction of the writer, begin to commit", buckets=SECONDS
 )
-errors = Sums(Counter("agentwarden_errors_total", "Answers to agents that are errors", ["kind"]))
-rate_limited = Sums(Counter("agentwarden_rate_limited_total", "Live requests refused with 429"))
-batches = Spread(
-    Histogram("agentwarden_writer_batch_size", "Jobs in one transaction", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
-)
-commits = Spread(
-    Histogram("agentwarden_writer_commit_seconds", "One transaction of the writer, begin to commit", buckets=SECONDS)
-)
-recorded = Sums(RECORD_EVENTS)
-approvals = Sums(APPROVALS)
-policy_reloads = Sums(Counter("agentwarden_policy_reloads_total", "Policies read anew, because something changed"))
+POLICY_RELOADS = Counter("agentwarden_policy_reloads_total", "Policies read anew, because something changed")
 WAITING = Gauge(
     "agentwarden_waiting_agents", "Agents that wait for a person in this moment", multiprocess_mode="livesum"
 )
-ALL = (
-    checks,
-    denials,
-    durations,
-    requests,
-    errors,
-    rate_limited,
-    batches,
-    commits,
-    recorded,
-    approvals,
-    policy_reloads,
-)
+
+type Labels = tuple[str, str, str]
+
+# What happened since the sums were last written.
+_checks: list[Labels] = []
+_seconds: list[float] = []
+_requests: list[tuple[str, int]] = []
+_batches: list[int] = []
+_commits: list[float] = []
+_rows: list[int] = []
+_approvals: list[str] = []
+_reloads: list[None] = []
 
 
 def checked(labels: Labels, seconds: float) -> None:
-    """One live check was answered: (agent, permission, result)."""
-    checks.add(labels)
-    durations.add(seconds)
-    if labels[2] == "denied":
-        denials.add((labels[1],))
+    """One live check was answered: agent, permission, result."""
+    _checks.append(labels)
+    _seconds.append(seconds)
+
+
+def answered(endpoint: str, status: int, *, test: bool) -> None:
+    """One request was answered."""
+    if not test or status >= 500:
+        _requests.append((endpoint, status))
 
 
 def committed(jobs: int, seconds: float) -> None:
     """One transaction of the writer ended well."""
-    batches.add(jobs)
-    commits.add(seconds)
+    _batches.append(jobs)
+    _commits.append(seconds)
 
 
 def wrote(rows: list[Row]) -> None:
     """These events are durable."""
-    recorded.add((), len(rows))
+    _rows.append(len(rows))
     for row in rows:
         if row.kind in EVENTS and row.mode == "live":
-            approvals.add(EVENTS[row.kind])
+            _approvals.append(EVENTS[row.kind])
 
 
 def requested(mode: str) -> None:
     """A request that waits for people is durable."""
     if mode == "live":
-        approvals.add(("requested",))
+        _approvals.append("requested")
 
 
-def answered(endpoint: str, status: int, *, test: bool) -> None:
-    """One request was answered."""
-    if test and status < 500:
-        return
-    requests.add((endpoint, str(status)))
-    if status == 429:
-        rate_limited.add()
-    elif status >= 400:
-        errors.add((ERRORS.get(status, OTHER),))
+def reloaded() -> None:
+    """A policy was read."""
+    _reloads.append(None)
 
 
 class Meter:
@@ -207,15 +137,69 @@ class Meter:
         self.write()
 
     def write(self) -> None:
-        """Writes all of it, now. Without room for the shared files numbers are lost; decisions are not."""
+        """Writes all of it, now. Where the shared files have no room numbers are lost; decisions are not."""
         try:
-            for each in ALL:
-                each.write()
+            write()
             WAITING.set(self._waiting())
-        except OSError as error:
-            log.warning("gateway.metrics_lost", error=type(error).__name__)
+        except Exception as error:
+            log.error("gateway.metrics_lost", exc_info=error)
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(EVERY)
             self.write()
+
+
+def write() -> None:
+    """Adds what happened to the metrics that Prometheus reads."""
+    for (agent, action, result), number in count(_taken(_checks)).items():
+        labelled(CHECKS, agent, action, result).inc(number)
+        if result == "denied":
+            labelled(DENIALS, action).inc(number)
+    for (endpoint, status), number in count(_taken(_requests)).items():
+        REQUESTS.labels(endpoint, str(status)).inc(number)
+        if status == 429:
+            RATE_LIMITED.inc(number)
+        elif status >= 400:
+            FAILURES.labels(ERRORS.get(status, OTHER)).inc(number)
+    for event, number in count(_taken(_approvals)).items():
+        APPROVALS.labels(event).inc(number)
+    observe(DURATION, _taken(_seconds))
+    observe(BATCH_SIZE, _taken(_batches))
+    observe(COMMIT, _taken(_commits))
+    rows = _taken(_rows)
+    RECORD_EVENTS.inc(sum(rows))
+    POLICY_RELOADS.inc(len(_taken(_reloads)))
+
+
+def _taken[T](happened: list[T]) -> list[T]:
+    taken = happened.copy()
+    happened.clear()
+    return taken
+
+
+_children: dict[Counter, dict[tuple[str, ...], Counter]] = {}
+
+
+def labelled(metric: Counter, *labels: str) -> Counter:
+    """The counter with these labels. Those past LABEL_SETS lose all but the result, which is one of a few words."""
+    children = _children.setdefault(metric, {})
+    child = children.get(labels)
+    if child is None:
+        if len(children) >= LABEL_SETS:
+            kept = labels[-1:] if metric is CHECKS else ()
+            return metric.labels(*[OTHER] * (len(labels) - len(kept)), *kept)
+        child = children[labels] = metric.labels(*labels)
+    return child
+
+
+def observe(metric: Histogram, values: list[int] | list[float]) -> None:
+    """As metric.observe() of each, in one step. Sorts `values`."""
+    if not values:
+        return
+    metric._sum.inc(sum(values))
+    values.sort()
+    reached = [0, *(bisect_right(values, bound) for bound in metric._upper_bounds)]
+    for bucket, (before, upto) in zip(metric._buckets, pairwise(reached), strict=True):
+        if upto > before:
+            bucket.inc(upto - before)

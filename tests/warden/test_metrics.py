@@ -13,7 +13,8 @@ from django.test import Client
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from pytest_django import Settings
 
-from gateway.metrics import LABEL_SETS, Spread, Sums
+from gateway import metrics
+from gateway.metrics import LABEL_SETS, labelled, observe
 from tests.factories import an_agent, an_approval, an_organization
 from tests.gateway.conftest import World
 from tests.server import Server
@@ -206,41 +207,42 @@ class without_approvals:
 
 def test_too_many_labels_become_other() -> None:
     registry = CollectorRegistry()
-    sums = Sums(Counter("seen_total", "…", ["agent_id", "result"], registry=registry), lambda each: ("other", each[1]))
-    for number in range(LABEL_SETS + 50):
-        sums.add((f"agent-{number}", "allowed"))
-    sums.write()
-    for number in range(LABEL_SETS + 50):
-        sums.add((f"agent-{number}", "allowed"))
-    sums.write()
+    seen = Counter("seen_total", "…", ["action"], registry=registry)
+    for _ in range(2):
+        for number in range(LABEL_SETS + 50):
+            labelled(seen, f"action-{number}").inc()
     samples = [sample for family in registry.collect() for sample in family.samples if sample.name == "seen_total"]
     assert len(samples) == LABEL_SETS + 1
     assert sum(sample.value for sample in samples) == 2 * (LABEL_SETS + 50)
-    assert registry.get_sample_value("seen_total", {"agent_id": "other", "result": "allowed"}) == 100
+    assert registry.get_sample_value("seen_total", {"action": "other"}) == 100
 
 
-def test_a_spread_is_what_observing_would_have_made_of_it() -> None:
+def test_a_result_is_told_of_agents_past_the_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.metrics.LABEL_SETS", 0)
+    before = metrics.CHECKS.labels("other", "other", "denied")._value.get()
+    labelled(metrics.CHECKS, "late-agent", "late.action", "denied").inc()
+    assert metrics.CHECKS.labels("other", "other", "denied")._value.get() == before + 1
+
+
+def test_observing_at_once_is_observing_each() -> None:
     mine, theirs = CollectorRegistry(), CollectorRegistry()
-    spread = Spread(Histogram("took_seconds", "…", buckets=(0.001, 0.01, 1), registry=mine))
-    observed = Histogram("took_seconds", "…", buckets=(0.001, 0.01, 1), registry=theirs)
-    for value in (0, 0.001, 0.0011, 0.01, 0.5, 1, 2, 100):
-        spread.add(value)
-        observed.observe(value)
-    spread.write()
-    spread.write()
-    assert [f.samples for f in mine.collect()] == [f.samples for f in theirs.collect()] or _same(mine, theirs)
+    at_once = Histogram("took_seconds", "…", buckets=(0.001, 0.01, 1), registry=mine)
+    each = Histogram("took_seconds", "…", buckets=(0.001, 0.01, 1), registry=theirs)
+    values = [0, 100, 0.001, 0.0011, 0.01, 0.5, 1, 2]
+    observe(at_once, values)
+    observe(at_once, [])
+    for value in values:
+        each.observe(value)
+    assert _values(mine) == _values(theirs)
 
 
-def _same(mine: CollectorRegistry, theirs: CollectorRegistry) -> bool:
-    def values(registry: CollectorRegistry) -> list[tuple[str, dict[str, str], float]]:
-        return [
-            (sample.name, sample.labels, sample.value)
-            for family in registry.collect()
-            for sample in family.samples
-            if not sample.name.endswith("_created")
-        ]
-
-    return values(mine) == values(theirs)
+def _values(registry: CollectorRegistry) -> list[tuple[str, dict[str, str], float]]:
+    return [
+        (sample.name, sample.labels, sample.value)
+        for family in registry.collect()
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    ]
 
 
 @pytest.fixture
