@@ -13,6 +13,7 @@ from django.db import DatabaseError, close_old_connections, connection
 
 from accounts.models import Organization
 from agents.load import KeyFacts, Loaded, find_keys, load
+from gateway import metrics
 from gateway.writer import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -54,7 +55,9 @@ class Reads:
 
     async def policy(self, organization_id: uuid.UUID) -> Loaded | None:
         """The organization's policy as of now or later; None where there is no such organization."""
-        return await self._run(_load, organization_id)
+        loaded = await self._run(_load, organization_id)
+        metrics.reloaded()
+        return loaded
 
     async def key(self, key_hash: bytes) -> KeyFacts | None:
         """The key as of now or later. Who asks while others are read is read with the next: made-up keys, however
