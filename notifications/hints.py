@@ -6,7 +6,7 @@ Publishing happens on a thread of its own, so that a broker that is down, or han
 import threading
 
 import structlog
-from celery import current_app
+from celery import Celery, current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
@@ -17,7 +17,8 @@ SWEEP = "notifications.tasks.sweep"
 class _Publisher:
     """One thread a process, started when first needed. Hints that come while it publishes become one."""
 
-    def __init__(self) -> None:
+    def __init__(self, app: Celery = current_app) -> None:
+        self._app = app
         self._due = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -38,7 +39,7 @@ class _Publisher:
 
     def publish(self) -> None:
         try:
-            current_app.send_task(SWEEP, expires=5, retry=False, ignore_result=True)
+            self._app.send_task(SWEEP, expires=5, retry=False, ignore_result=True)
         except (OperationalError, OSError) as error:
             if not self._down:  # once an outage
                 log.warning("the broker is unreachable; the sweep delivers instead", error=str(error))

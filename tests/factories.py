@@ -106,7 +106,7 @@ def an_approval(
     asked = context if context is not None else {"customer_id": f"cus_{next(_numbers)}"}
     if amount is not None:
         asked = {"amount": amount, "currency": currency, **asked}
-    permission = {
+    permission: dict[str, Any] = {
         "id": str(uuid.uuid4()),
         "action": action,
         "effect": "ask",

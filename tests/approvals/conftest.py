@@ -30,9 +30,13 @@ def make_acme() -> Acme:
     organization = factories.an_organization()
     owner = factories.a_member(organization, "owner")
     return Acme(
-        organization,
-        owner,
-        *(factories.a_member(organization, role) for role in ("admin", "approver", "approver", "auditor", "viewer")),
+        organization=organization,
+        owner=owner,
+        admin=factories.a_member(organization, "admin"),
+        approver=factories.a_member(organization, "approver"),
+        colleague=factories.a_member(organization, "approver"),
+        auditor=factories.a_member(organization, "auditor"),
+        viewer=factories.a_member(organization, "viewer"),
         stranger=factories.a_member(factories.an_organization(), "owner"),
         bot=factories.an_agent(organization, "support-bot", owner=owner),
     )
