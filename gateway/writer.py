@@ -21,6 +21,7 @@ from gateway import metrics
 
 log = structlog.get_logger(__name__)
 BATCH = 256  # jobs in one transaction
+STUCK = 15.0  # seconds in which nothing could be committed, after which we are not ready
 QUEUE = 16_384  # jobs that wait for one; what comes on top is refused at once
 WAIT = 8.0  # seconds that a job waits to be begun: then its caller has given up, and would not hear of an allow
 PATIENCE = 12.0  # seconds for one transaction, by our own clock: a dead peer answers no time-out of the server's
@@ -107,6 +108,9 @@ class Job[A]:
 type Work[J] = Callable[[Batch, list[J]], Awaitable[None]]
 
 
+running: "set[Lane[Any]]" = set()  # in this process
+
+
 class Lane[J: Job[Any]]:
     """Collects jobs and runs `work` over them, one transaction a batch."""
 
@@ -122,14 +126,16 @@ class Lane[J: Job[Any]]:
         self._connection: AsyncConnection[Any] | None = None
         self._task: asyncio.Task[None] | None = None
         self.batches = 0
-        self.busy_since: float | None = None  # time.monotonic() of the transaction that runs
+        self._failing: tuple[float, float] | None = None  # first and last failure since something was committed
 
     def start(self) -> None:
         """Begins to work; the first batch connects."""
+        running.add(self)
         self._task = asyncio.create_task(self._run(), name=f"lane-{self.name}")
 
     async def stop(self) -> None:
         """Finishes nothing: what waits is refused."""
+        running.discard(self)
         if self._task:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -137,6 +143,17 @@ class Lane[J: Job[Any]]:
         self._refuse(self._queue)
         self._queue = []
         await self._disconnect()
+
+    def is_stuck(self, now: float) -> bool:
+        """Whether all that was tried for STUCK seconds failed, up to now (time.monotonic()), through no job's fault."""
+        if self._failing is None:
+            return False
+        first, last = self._failing
+        return last - first > STUCK > now - last
+
+    def _failed(self) -> None:
+        now = time.monotonic()
+        self._failing = (self._failing[0] if self._failing else now, now)
 
     def submit(self, job: J) -> None:
         """Queues `job`; await `job.future` for its answer. Raises Unavailable through the future, never itself."""
@@ -156,7 +173,6 @@ class Lane[J: Job[Any]]:
             try:
                 if jobs:
                     await self._commit(jobs)
-                    self.busy_since = None
             except asyncio.CancelledError:
                 self._refuse(jobs)
                 raise
@@ -169,16 +185,18 @@ class Lane[J: Job[Any]]:
 
     async def _commit(self, jobs: list[J]) -> None:
         """Runs `jobs` in one transaction. What one of them breaks is run again one by one, so that only it suffers."""
-        self.busy_since = started = time.monotonic()
+        started = time.monotonic()
         try:
             async with asyncio.timeout(PATIENCE):
                 batch = await self._transaction(jobs)
         except LOST_THE_RACE as error:
             # Rolled back for certain: nothing of it happened, and each may be tried alone.
+            self._failed()
             await self._disconnect()
             await self._split(jobs, error)
         except (psycopg.OperationalError, psycopg.InterfaceError, OSError, Unavailable) as error:
             # The connection, or a lock: nothing of this batch is known to be durable.
+            self._failed()
             log.warning("gateway.batch_failed", lane=self.name, jobs=len(jobs), error=type(error).__name__)
             await self._disconnect()
             self._refuse(jobs)
@@ -187,6 +205,7 @@ class Lane[J: Job[Any]]:
             await self._split(jobs, error)
         else:
             self.batches += 1
+            self._failing = None
             metrics.committed(len(jobs), time.monotonic() - started)
             for job in jobs:
                 # A job without an answer went on to another lane, and waits there.
