@@ -77,7 +77,7 @@ def token(row: Model) -> str:
 
 def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """`{"before": …, "after": …}`, only what differs; empty where nothing does."""
-    names = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     if not names:
         return {}
     return {

@@ -1,5 +1,6 @@
 """Keys: of one agent, of the organization; create, roll, revoke. A secret is on one page, once."""
 
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from django.shortcuts import redirect, render
 from accounts.access import requires
 from accounts.requests import MemberRequest
 from accounts.views.answers import private, told, told_in
+from agents import policy
 from agents.forms.key import KeyForm, RollForm
 from agents.models import ApiKey
 from agents.services import keys
@@ -108,8 +110,13 @@ def _home_of(key: ApiKey) -> str:
 
 
 def _shown(request: MemberRequest, made: keys.Created, old: ApiKey | None = None) -> HttpResponse:
-    agent = made.key.agent.slug if made.key.agent else "customer-support-bot"
-    amount = '{"amount": 20}'
+    agent = made.key.agent or agents_of(request).first()
+    tiers = [tier.action for tier in agent.permissions.all() if policy.is_action(tier.action)] if agent else []
+    body = {
+        "agent_id": agent.slug if agent else "support-bot",
+        "action": tiers[0] if tiers else "email.send",
+        "context": {"amount": 20},
+    }
     context = {
         "key": made.key,
         "secret": made.secret,
@@ -118,6 +125,6 @@ def _shown(request: MemberRequest, made: keys.Created, old: ApiKey | None = None
         "environment": f"AGENTWARDEN_API_KEY={made.secret}\nAGENTWARDEN_BASE_URL={settings.SITE_URL}",
         "curl": f"curl {settings.SITE_URL}/sdk/check -H 'X-API-Key: {made.secret}' \\\n"
         f"  -H 'Content-Type: application/json' \\\n"
-        f"""  -d '{{"agent_id": "{agent}", "action": "stripe.refund.small", "context": {amount}}}'""",
+        f"  -d '{json.dumps(body)}'",
     }
     return private(render(request, "agents/key_made.html", context))

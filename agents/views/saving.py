@@ -17,20 +17,20 @@ from agents.services.facts import difference, facts, token
 class Faster:
     """Somebody else changed (or, where `row` is None, deleted) what the form is about; nothing was saved.
 
-    `differs` are (field, what is stored now, what was typed).
+    `differs` are (label of the field, what is stored now, what was typed).
     """
 
-    def __init__(self, said: str, row: Model | None, typed: Mapping[str, Any]) -> None:
-        self.said = said
+    def __init__(self, row: Model | None, form: ModelForm, typed: Mapping[str, Any]) -> None:
         self.row = row
-        self.differs: list[tuple[str, Any, Any]] = []
+        self.differs: list[tuple[Any, Any, Any]] = []
         if row is not None:
             kept = type(row)(**{field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields})
             for name, value in typed.items():
                 setattr(kept, name, value)
             two = difference(facts(row), facts(kept))
             self.differs = [
-                (pretty_name(name), value, two["after"].get(name)) for name, value in two.get("before", {}).items()
+                (form.fields[name].label if name in form.fields else pretty_name(name), value, two["after"].get(name))
+                for name, value in two.get("before", {}).items()
             ]
 
 
@@ -47,7 +47,7 @@ def save(form: ModelForm, act: Callable[[], object], *, fresh: Callable[[], Mode
         typed["token"] = token(row) if row else ""
         form.data = typed
         form.add_error(None, str(conflict))
-        return Faster(str(conflict), row, form.values())  # type: ignore[attr-defined]
+        return Faster(row, form, form.values())  # type: ignore[attr-defined]
     except Refused as why_not:
         form.add_error(None, str(why_not))
     except ValidationError as error:

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
@@ -36,7 +37,7 @@ def check(text: str) -> dict[str, object]:
 
 def preview(agent: Agent, form: TierForm, tier: Permission | None = None) -> dict[str, object]:
     """The ladder as it would be with what is typed, and the tier in words. Nothing where that cannot be said yet."""
-    if form.is_bound and form.is_valid():
+    if form.is_bound and form.errors.keys() <= {NON_FIELD_ERRORS}:
         typed = Permission(agent=agent, **form.values())
     elif tier and not form.is_bound:
         typed = tier

@@ -182,7 +182,7 @@ def test_the_second_editor_of_a_rule_is_told(enter, people, standard):
     ApprovalRule.objects.filter(pk=standard.pk).update(minutes=5)
     page = client.post(url, typed)
     assert page.status_code == 409
-    assert ("Minutes", 5, 120) in page.context["faster"].differs
+    assert ("Expires after (minutes)", 5, 120) in page.context["faster"].differs
     assert page.context["form"]["roles"].value() == ["owner", "admin"]
     assert client.post(url, typed | {"token": page.context["form"]["token"].value()}).status_code == 302
 

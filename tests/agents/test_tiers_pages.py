@@ -124,7 +124,7 @@ def test_the_second_of_two_editors_sees_both_and_decides(enter, people, bot, ref
     permissions.change_permission(permission=refunds[0], by=people.owner, max_amount=Decimal(60))
     page = client.post(url, typed)
     assert page.status_code == 409
-    assert ("Max amount", "60", "75") in page.context["faster"].differs
+    assert ("Up to", "60", "75") in page.context["faster"].differs
     assert 'value="mine"' in text(page)
     assert Permission.objects.get(pk=refunds[0].pk).max_amount == 60
     assert client.post(url, typed | {"token": page.context["form"]["token"].value()}).status_code == 302
