@@ -7,14 +7,17 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from django.conf import settings
 
 from accounts.models import User
 from agents.models import Agent
 from approvals.models import Approval
 from approvals.services import review
 from gateway import bodies
+from gateway.app import UNIT
+from gateway.parse import DEPTH, VALUES
 from tests.docs.curl import curl
-from tests.docs.pages import ROOT, Block, blocks, codes, table, tables
+from tests.docs.pages import ROOT, Block, blocks, codes, read, table, tables
 from tests.factories import a_key
 from tests.server import Server
 from warden.management.commands.seed_demo import SUPPORT, seed
@@ -121,3 +124,14 @@ def test_every_error_code_is_in_the_table() -> None:
     source = "\n".join(path.read_text() for path in (ROOT / "gateway").glob("*.py"))
     known = re.findall(r'error\((\d{3}), [^\n]*"([a-z_]+)"\)', source)
     assert sorted((row["status"], row["code"]) for row in table(PAGE, "code", "status")) == sorted(known)
+
+
+def test_the_numbers_are_those_of_the_door() -> None:
+    limits = read(PAGE).partition("## Limits")[2].partition("##")[0].replace("\n ", "")
+    for said in (
+        f"{settings.GATEWAY_RATE_LIMIT:,} requests a minute",
+        f"{settings.GATEWAY_BODY_LIMIT:,} bytes",
+        f"Each {UNIT:,} bytes",
+        f"{DEPTH} levels and {VALUES:,} values",
+    ):
+        assert said in limits
