@@ -5,7 +5,7 @@ from celery import shared_task
 from approvals import services
 
 
-@shared_task  # type: ignore[untyped-decorator]
+@shared_task
 def expire() -> None:
     """Ends what is overdue, in batches until there is none."""
     while services.expire_due() or services.lapse_due():

@@ -7,7 +7,7 @@ from celery import shared_task
 from notifications import delivery
 
 
-@shared_task  # type: ignore[untyped-decorator]
+@shared_task
 def sweep() -> None:
     """Works out who must hear what happened, and has what is due sent: every few seconds, and when hinted."""
     while delivery.fan_out():
@@ -16,7 +16,7 @@ def sweep() -> None:
         deliver.apply_async((str(delivery_id),), expires=30, retry=False)
 
 
-@shared_task  # type: ignore[untyped-decorator]
+@shared_task
 def deliver(delivery_id: str) -> None:
     """Sends one message."""
     delivery.deliver(uuid.UUID(delivery_id))

@@ -31,8 +31,8 @@ def find(request: HttpRequest, apr_id: str) -> Approval:
 
 def in_inbox(request: HttpRequest) -> bool:
     """Whether the fragment asked for goes into the reading pane beside the list."""
-    url = request.htmx.current_url_abs_path if request.htmx else None  # type: ignore[attr-defined]
-    return bool(url) and url.partition("?")[0] == reverse("inbox")
+    address: str = (request.htmx.current_url_abs_path or "") if request.htmx else ""  # type: ignore[attr-defined]
+    return address.partition("?")[0] == reverse("inbox")
 
 
 def show(

@@ -58,7 +58,7 @@ def live(request: HttpRequest) -> HttpResponse:
     ended = desk.everything.filter(decided_at__gt=since).exclude(state=states.PENDING).order_by("-decided_at")
     with patience():
         if "only" in request.GET:
-            one = desk.everything.filter(pk=read_id("apr", request.GET["only"]))
+            one = desk.everything.filter(pk__in=filter(None, [read_id("apr", request.GET["only"])]))
             votes = Review.objects.filter(approval__in=one, created_at__gt=since).count()
             return JsonResponse({"new": votes or ended.filter(pk__in=one).count(), "waiting": desk.waiting.count()})
         return JsonResponse(

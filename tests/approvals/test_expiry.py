@@ -1,6 +1,7 @@
 """Deadlines: the database's clock, swept, once."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -40,7 +41,7 @@ def test_it_works_in_batches_and_ends_them_all(acme: Acme) -> None:
 @pytest.mark.django_db
 def test_an_approval_that_nobody_took_lapses(acme: Acme) -> None:
     now = database_now()
-    given = {"state": "approved", "decided_at": now, "decided_by": acme.approver}
+    given: dict[str, Any] = {"state": "approved", "decided_at": now, "decided_by": acme.approver}
     late = factories.an_approval(agent=acme.bot, claim_until=now, **given)
     in_time = factories.an_approval(agent=acme.bot, claim_until=now.replace(year=now.year + 1), **given)
     taken = factories.an_approval(agent=acme.bot, claim_until=now, claimed_at=now, **given)

@@ -4,6 +4,7 @@ import itertools
 import random
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -204,7 +205,7 @@ def test_pages_by_key_show_everything_once_in_order_both_ways(
     now = database_now()
     for number in range(11):  # three share a deadline and a decision: the id decides among equals
         same = now + timedelta(hours=1, minutes=number // 3)
-        ended = {"state": "denied", "decided_at": same} if view == "decided" else {}
+        ended: dict[str, Any] = {"state": "denied", "decided_at": same} if view == "decided" else {}
         approval = factories.an_approval(agent=acme.bot, **ended)
         Approval.objects.filter(pk=approval.pk).update(expires_at=same)
     client, pages, query = enter(acme.approver), [], {"view": view}
@@ -277,7 +278,7 @@ def test_the_live_answer_counts_what_came_and_names_what_ended(acme: Acme, enter
     first = factories.an_approval(agent=acme.bot, risk="low")
     factories.an_approval(agent=acme.bot, risk="high")
     client = enter(acme.approver)
-    ask = {"since": before.isoformat(), "view": "mine"}
+    ask: dict[str, Any] = {"since": before.isoformat(), "view": "mine"}
     assert client.get("/inbox/live", ask).json() == {"new": 2, "waiting": 2, "ended": {}}
     assert client.get("/inbox/live", ask | {"risk": "high"}).json()["new"] == 1
     services.review(

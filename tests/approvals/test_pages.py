@@ -39,8 +39,8 @@ def decide(client: Client, approval: Approval, verdict: str = "approve", **sent:
 def test_everything_to_decide_by_is_there_in_order(acme: Acme, enter: Enter) -> None:
     for state in ("approved", "approved", "denied"):
         at = database_now() - timedelta(minutes=4)
-        ended = {"state": state, "decided_at": at + timedelta(minutes=4)}
-        claim = {"claim_until": at + timedelta(hours=1)} if state == "approved" else {}
+        ended: dict[str, Any] = {"state": state, "decided_at": at + timedelta(minutes=4)}
+        claim: dict[str, Any] = {"claim_until": at + timedelta(hours=1)} if state == "approved" else {}
         factories.an_approval(agent=acme.bot, now=at, **ended, **claim)
     waiting = factories.an_approval(
         agent=acme.bot, amount="500", context={"customer_id": "cus_1"}, risk="high", reasoning="Charged twice."
@@ -265,7 +265,12 @@ def test_a_vote_that_no_longer_counts_is_marked(acme: Acme, enter: Enter) -> Non
 
 def test_what_became_of_it_is_shown(acme: Acme, enter: Enter) -> None:
     now = database_now()
-    given = {"state": "approved", "decided_at": now, "decided_by": acme.approver, "decided_by_label": "ann@example.com"}
+    given: dict[str, Any] = {
+        "state": "approved",
+        "decided_at": now,
+        "decided_by": acme.approver,
+        "decided_by_label": "ann@example.com",
+    }
     client = enter(acme.viewer)
     taken = factories.an_approval(
         agent=acme.bot, claim_until=now, claimed_at=now, outcome="failed", outcome_at=now, **given
@@ -322,8 +327,8 @@ def test_whatever_an_agent_writes_is_shown_harmless_everywhere(acme: Acme, enter
         callee=plain[:2_000],
         environment=plain[:32],
     )
-    ended = {"state": "denied", "decided_at": database_now(), "reason": plain, "decided_by_label": plain[:200]}
-    factories.an_approval(agent=acme.bot, **ended)
+    ended: dict[str, Any] = {"state": "denied", "decided_at": database_now(), "reason": plain}
+    factories.an_approval(agent=acme.bot, decided_by_label=plain[:200], **ended)
     client = enter(acme.approver)
     addresses = [
         "/inbox/",

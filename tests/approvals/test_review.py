@@ -22,7 +22,7 @@ Say = Callable[..., Approval]
 
 
 def say(approval: Approval, by: User, verdict: rules.Verdict = "approve", **changes: Any) -> Approval:
-    arguments = {
+    arguments: dict[str, Any] = {
         "approval_id": approval.id,
         "by": by,
         "organization": approval.organization,

@@ -1,6 +1,7 @@
 """The delivery log."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.django_db
 Enter = Callable[..., Client]
 
 
-def a_delivery(acme: Acme, **fields: object) -> Delivery:  # noqa: F811
+def a_delivery(acme: Acme, **fields: Any) -> Delivery:  # noqa: F811
     announcement = Announcement.objects.create(
         organization=acme.organization, mode=fields.get("mode", "live"), event="approval.requested", target="apr_x"
     )
