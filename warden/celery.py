@@ -3,7 +3,9 @@
 import os
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import beat_init, setup_logging, worker_init
+
+from warden.checks import refuse_to_start
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "warden.settings")
 app = Celery("warden")
@@ -14,3 +16,10 @@ app.autodiscover_tasks(["approvals", "notifications", "gateway"])
 @setup_logging.connect
 def _logging(**_: object) -> None:
     """Ours is configured already: Celery leaves it alone."""
+
+
+@worker_init.connect
+@beat_init.connect
+def _refuse(**_: object) -> None:
+    """A worker with a mistake in its settings does not start."""
+    refuse_to_start()

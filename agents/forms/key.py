@@ -13,7 +13,7 @@ from audit.clock import database_now
 
 LIFETIMES = [("30", "30 days"), ("90", "90 days"), ("180", "180 days"), ("365", "a year"), ("0", "never")]
 MODES = [
-    ("test", "Test (test_…): the same answers on data of its own; nobody is notified"),
+    ("test", "Test (test_…): the same answers on data of its own"),
     ("live", "Live (ak_…): the real thing"),
 ]
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from warden import env
 from warden.embedded.home import Claim, Home
@@ -193,12 +194,17 @@ def _answers(host: str, port: int) -> bool:
     target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     connection = http.client.HTTPConnection(target, port, timeout=2)
     try:
-        connection.request("GET", "/health/ready", headers={"Host": f"127.0.0.1:{port}"})
+        connection.request("GET", "/health/ready", headers={"Host": _site_host(port)})
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
+
+
+def _site_host(port: int) -> str:
+    """A host that Warden answers to: SITE_URL's own, which production insists on."""
+    return urlsplit(env.raw("SITE_URL") or "").netloc or f"127.0.0.1:{port}"
 
 
 def _raise_file_limit() -> None:
