@@ -72,9 +72,7 @@ def _is_migrated() -> bool:
 
 def _redis() -> str:
     try:
-        with redis.Redis.from_url(
-            settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1, retry=None
-        ) as client:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1, retry=None) as client:
             client.ping()
     except (redis.RedisError, OSError):
         return "unreachable"
