@@ -1,7 +1,7 @@
 """Reads what the rules need to know of a request, in one place for pages and services."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from accounts.models import Membership, Organization
 from agents.models import Agent
@@ -9,15 +9,19 @@ from approvals import rules
 from approvals.models import Approval, Review
 
 
+def members_of(teams: Collection[uuid.UUID]) -> dict[uuid.UUID, set[uuid.UUID]]:
+    """Who is in each of these teams now."""
+    people: dict[uuid.UUID, set[uuid.UUID]] = {}
+    if teams:
+        for team, person in Membership.objects.filter(teams__in=teams).values_list("teams__id", "user_id"):
+            people.setdefault(team, set()).add(person)
+    return people
+
+
 def owners_of(agents: Iterable[Agent]) -> dict[uuid.UUID, frozenset[uuid.UUID]]:
     """Who owns each agent now: a person, or everybody in a team."""
     agents = list(agents)
-    teams = {agent.owner_team_id for agent in agents if agent.owner_team_id}
-    people: dict[uuid.UUID, set[uuid.UUID]] = {}
-    if teams:
-        members = Membership.objects.filter(teams__in=teams).values_list("teams__id", "user_id")
-        for team, person in members:
-            people.setdefault(team, set()).add(person)
+    people = members_of({agent.owner_team_id for agent in agents if agent.owner_team_id})
     owners: dict[uuid.UUID, frozenset[uuid.UUID]] = {}
     for agent in agents:
         if agent.owner_user_id:
@@ -36,11 +40,12 @@ def roles_of(organization_id: uuid.UUID, people: Iterable[uuid.UUID]) -> dict[uu
 
 
 def cases(approvals: Iterable[Approval], organization: Organization) -> dict[uuid.UUID, rules.Case]:
-    """Approvals of one organization as the rules see them, in three queries whatever their number."""
+    """Approvals of one organization as the rules see them, in four queries at most whatever their number."""
     approvals = list(approvals)
     reviews: dict[uuid.UUID, list[Review]] = {}
     for review in Review.objects.filter(approval__in=[approval.id for approval in approvals]).order_by("id"):
         reviews.setdefault(review.approval_id, []).append(review)
+    added = _added(approvals)
     voters = {review.user_id for each in reviews.values() for review in each}
     roles = roles_of(organization.id, voters) if voters else {}
     owners = owners_of(Agent.objects.filter(id__in={approval.agent_id for approval in approvals}))
@@ -60,11 +65,23 @@ def cases(approvals: Iterable[Approval], organization: Organization) -> dict[uui
                 )
                 for review in reviews.get(approval.id, ())
             ),
+            escalated=approval.escalated,
+            added=added.get(approval.id, frozenset()),
             paused=organization.paused_at is not None,
             decided_at=approval.decided_at,
             decided_by=approval.decided_by_label,
         )
         for approval in approvals
+    }
+
+
+def _added(approvals: Iterable[Approval]) -> dict[uuid.UUID, frozenset[uuid.UUID]]:
+    """Whom the escalation of each has added by now: people, and who is in the teams at this moment."""
+    steps = {each.id: rules.Rule.read(each.rule).added(each.escalated) for each in approvals if each.escalated}
+    people = members_of({team for step in steps.values() for team in step.teams})
+    return {
+        approval_id: step.people.union(*(people.get(team, set()) for team in step.teams))
+        for approval_id, step in steps.items()
     }
 
 

@@ -122,13 +122,11 @@ class Desk:
         user, role = self.membership.user_id, self.membership.role
         if not rules.Rule(roles=frozenset({role})).lets(role):
             return Q(pk__in=[])
+        named = Q(rule__roles__contains=role) | Q(added__roles__contains=role) | Q(added__people__contains=str(user))
+        for team in self.membership.teams.values_list("id", flat=True):
+            named |= Q(added__teams__contains=str(team))
         voted = Review.objects.filter(approval=OuterRef("pk"), user_id=user)
-        return (
-            Q(rule__roles__contains=role)
-            & ~Q(requesters__contains=[user])
-            & ~Q(agent_id__in=self.owned)
-            & Q(~Exists(voted))
-        )
+        return named & ~Q(requesters__contains=[user]) & ~Q(agent_id__in=self.owned) & Q(~Exists(voted))
 
     def of_view(self, view: str) -> QuerySet[Approval]:
         match view:

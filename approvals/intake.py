@@ -15,7 +15,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from approvals import states
+from approvals import clock, rules, states
 from audit.ids import new_id, show_id
 from audit.leaf import SYSTEM, Actor, Entry
 
@@ -259,8 +259,8 @@ async def _lapse(connection: Connection, approval_id: uuid.UUID, now: datetime) 
 INSERT = (
     "INSERT INTO approvals_approval (id, organization_id, mode, agent_id, agent_slug, key_id, requesters, action,"
     " callee, environment, amount, currency, risk, context, reasoning, permission, rule, policy_version, digest,"
-    " state, created_at, expires_at, decided_by_label, reason, claim_key, outcome)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'pending', %s, %s,"
+    " state, created_at, expires_at, remind_at, escalate_at, decided_by_label, reason, claim_key, outcome)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'pending', %s, %s, %s, %s,"
     " '', '', '', '') ON CONFLICT DO NOTHING"
 )
 ANNOUNCE = (
@@ -295,6 +295,8 @@ async def _insert(connection: Connection, asks: list[Ask], now: datetime) -> dic
             request.digest,
             now,
             now + request.lifetime,
+            clock.reminder(now, now + request.lifetime, 0),
+            clock.escalation(rules.Rule.read(request.rule), now, 0),
         )
         for request in ordered
     ]

@@ -56,6 +56,12 @@ class Approval(models.Model):
     outcome = models.CharField(max_length=16, blank=True, help_text="What the agent logged: success, failed, …")
     outcome_at = models.DateTimeField(null=True)
 
+    remind_at = models.DateTimeField(null=True, help_text="When the next reminder is due.")
+    reminders_sent = models.PositiveSmallIntegerField(default=0, db_default=0)
+    escalate_at = models.DateTimeField(null=True, help_text="When the next step of the rule's escalation is due.")
+    escalated = models.PositiveSmallIntegerField(default=0, db_default=0, help_text="Steps that were reached.")
+    added = models.JSONField(null=True, help_text="Roles, teams and people that those steps add, for queries.")
+
     class Meta:
         ordering = ["-id"]
         indexes = [
@@ -73,6 +79,8 @@ class Approval(models.Model):
             models.Index(fields=["organization", "mode", "agent", "action", "-id"], name="approval_similar"),
             models.Index(fields=["digest", "-id"], name="approval_digest"),  # the cool-down of an identical check
             models.Index(fields=["expires_at"], name="approval_expiring", condition=Q(state="pending")),  # the sweep
+            models.Index(fields=["remind_at"], name="approval_reminding", condition=Q(state="pending")),
+            models.Index(fields=["escalate_at"], name="approval_escalating", condition=Q(state="pending")),
             models.Index(
                 fields=["claim_until"],
                 name="approval_lapsing",

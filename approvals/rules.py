@@ -6,8 +6,8 @@ Each rung is a pair: `check_…` raises `Refused` with a sentence for the person
 
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Literal, get_args
 
 from accounts import roles
@@ -41,6 +41,25 @@ class Incomplete(Refused):
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """Who else may decide, once nobody did for so long."""
+
+    after: timedelta
+    roles: frozenset[str] = frozenset()
+    teams: frozenset[uuid.UUID] = frozenset()
+    people: frozenset[uuid.UUID] = frozenset()
+
+    @classmethod
+    def read(cls, snapshot: Mapping[str, Any]) -> "Step":
+        return cls(
+            after=timedelta(minutes=int(snapshot["after_minutes"])),
+            roles=frozenset(snapshot.get("roles", ())),
+            teams=frozenset(uuid.UUID(team["id"]) for team in snapshot.get("teams", ())),
+            people=frozenset(uuid.UUID(person["id"]) for person in snapshot.get("people", ())),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """An approval rule, as a request keeps it. What is missing or odd in a snapshot reads as the stricter."""
 
@@ -51,6 +70,7 @@ class Rule:
     reason_to_approve: bool = False
     reason_to_deny: bool = True
     minutes: int = 60
+    steps: tuple[Step, ...] = ()
 
     @classmethod
     def read(cls, snapshot: Mapping[str, Any]) -> "Rule":
@@ -62,6 +82,7 @@ class Rule:
             reason_to_approve=bool(snapshot.get("reason_to_approve", True)),
             reason_to_deny=bool(snapshot.get("reason_to_deny", True)),
             minutes=int(snapshot.get("minutes", 60)),
+            steps=tuple(Step.read(step) for step in snapshot.get("escalation", ())),
         )
 
     def needs_reason(self, verdict: Verdict) -> bool:
@@ -70,6 +91,20 @@ class Rule:
     def lets(self, role: str | None) -> bool:
         """Whether people of that role may decide. Naming a role that cannot decide at all does not make it able."""
         return role is not None and role in self.roles and roles.may(role, "approvals:decide")
+
+    def reached(self, waited: timedelta) -> int:
+        """How many steps are due once a request has waited so long."""
+        return sum(step.after <= waited for step in self.steps)
+
+    def added(self, escalated: int) -> Step:
+        """All that the first `escalated` steps add, as one."""
+        taken = self.steps[:escalated]
+        return Step(
+            after=taken[-1].after if taken else timedelta(),
+            roles=frozenset[str]().union(*(step.roles for step in taken)),
+            teams=frozenset[uuid.UUID]().union(*(step.teams for step in taken)),
+            people=frozenset[uuid.UUID]().union(*(step.people for step in taken)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +135,21 @@ class Case:
     requesters: frozenset[uuid.UUID] = frozenset()
     owners: frozenset[uuid.UUID] = frozenset()
     votes: tuple[Vote, ...] = ()
+    escalated: int = 0  # steps of the rule that were reached
+    added: frozenset[uuid.UUID] = frozenset()  # people whom those steps name, by themselves or by a team of theirs now
     paused: bool = False
     decided_at: datetime | None = None
     decided_by: str = ""
+
+    @property
+    def wide(self) -> Rule:
+        """The rule with the roles that the reached steps add."""
+        return replace(self.rule, roles=self.rule.roles | self.rule.added(self.escalated).roles)
+
+    def lets(self, person: Person) -> bool:
+        """Whether they may decide by their role, or were added. Who cannot decide at all is not made able by it."""
+        named = person.id in self.added and person.role is not None and roles.may(person.role, "approvals:decide")
+        return named or self.wide.lets(person.role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +194,8 @@ def can_change(case: Case, now: datetime) -> bool:
 def check_person(case: Case, person: Person) -> None:
     if person.role is None:
         raise Refused("You are not a member of this organization.", "not_a_member")
-    if not case.rule.lets(person.role):
-        able = [name for role, name in roles.ROLES.items() if case.rule.lets(role)]
+    if not case.lets(person):
+        able = [name for role, name in roles.ROLES.items() if case.wide.lets(role)]
         if not able:
             raise Refused("This request's rule names no role that can decide.", "role")
         mine = roles.ROLES.get(person.role, person.role).lower()
@@ -224,7 +271,7 @@ def tally(case: Case) -> Tally:
     counted: dict[uuid.UUID, Verdict] = {}
     for vote in case.votes:
         barred = vote.person.id in case.owners or vote.person.id in case.requesters
-        if case.rule.lets(vote.person.role) and not barred and vote.digest == case.digest:
+        if case.lets(vote.person) and not barred and vote.digest == case.digest:
             counted.setdefault(vote.person.id, vote.verdict)
     approvals = sum(verdict == "approve" for verdict in counted.values())
     denials = len(counted) - approvals

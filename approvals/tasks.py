@@ -2,11 +2,12 @@
 
 from celery import shared_task
 
-from approvals import services
+from approvals import clock, services
 
 
 @shared_task
 def expire() -> None:
-    """Ends what is overdue, in batches until there is none."""
-    while services.expire_due() or services.lapse_due():
-        pass
+    """Ends what is overdue, in batches until there is none; then reminds and escalates."""
+    for due in (services.expire_due, services.lapse_due, clock.escalate_due, clock.remind_due):
+        while due():
+            pass

@@ -49,6 +49,8 @@ _AGENTS = {
 }
 _OTHERS = {
     "approval:expired": Sentence("timer-off", "Nobody decided in time what {agent} asked: {action}"),
+    "approval:reminded": Sentence("bell", "Those who may decide what {agent} asked were reminded: {action}"),
+    "approval:escalated": Sentence("bell-ring", "Nobody decided yet, so {to} may decide {action} of {agent} too"),
     "approval:lapsed": Sentence("timer-off", "{agent} did not take its approval of {action} in time"),
     "approval:approved": Sentence("circle-check", "{action} of {agent} was approved, by {actor} last[: {reason}]"),
     "approval:denied": Sentence("circle-x", "{action} of {agent} was denied, by {actor} last[: {reason}]"),

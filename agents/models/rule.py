@@ -34,6 +34,9 @@ class ApprovalRule(models.Model):
     minutes = models.PositiveIntegerField(
         default=60, validators=[MinValueValidator(1), MaxValueValidator(43_200)], help_text="Minutes until it expires."
     )
+    escalation = models.JSONField(
+        default=list, blank=True, help_text="Steps, soonest first: who else is asked, after how long."
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -53,6 +56,11 @@ class ApprovalRule(models.Model):
         deciders = {role for role in roles.ROLES if roles.may(role, "approvals:decide")}
         if not self.roles or not set(self.roles) <= deciders:
             raise ValidationError({"roles": f"Choose among the roles that may decide: {', '.join(sorted(deciders))}."})
+        late = [step for step in self.escalation if step["after_minutes"] >= self.minutes]
+        if late:
+            after = late[0]["after_minutes"]
+            said = f"After {after} minutes is too late: by then the request has expired, after {self.minutes}."
+            raise ValidationError({"escalation": said})
 
     def snapshot(self) -> dict[str, object]:
         """What a request keeps of its rule."""
@@ -65,4 +73,5 @@ class ApprovalRule(models.Model):
             "reason_to_approve": self.reason_to_approve,
             "reason_to_deny": self.reason_to_deny,
             "minutes": self.minutes,
+            "escalation": self.escalation,
         }
