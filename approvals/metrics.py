@@ -18,6 +18,8 @@ APPROVALS = Counter(
     "Live approval requests that were requested, approved, denied, expired, cancelled or claimed",
     ["event"],
 )
+for _event in ("requested", "claimed", *states.FINAL):
+    APPROVALS.labels(_event)  # so that the first of them is seen to be one more
 RESPONSE = Histogram(
     "agentwarden_approval_response_seconds",
     "From a live request to the decision of people",

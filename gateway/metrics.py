@@ -69,6 +69,11 @@ WAITING = Gauge(
     "agentwarden_waiting_agents", "Agents that wait for a person in this moment", multiprocess_mode="livesum"
 )
 
+# Prometheus sees how much a count grew only where it saw it before: those that alerts ask for begin at none.
+for _kind in ERRORS.values():
+    FAILURES.labels(_kind)
+CHECKS.labels(*REFUSED)
+
 type Labels = tuple[str, str, str]
 
 # What happened since the sums were last written.

@@ -14,6 +14,9 @@ DELIVERIES = Counter(
     "Attempts to hand a live message over: sent, failed (and tried again later) or given_up",
     ["transport", "result"],
 )
+for _transport in Delivery._meta.get_field("transport").choices or ():
+    for _result in ("sent", "failed", "given_up"):
+        DELIVERIES.labels(str(_transport[0]), _result)  # so that the first of them is seen to be one more
 
 
 def attempted(delivery: Delivery, result: str) -> None:
