@@ -60,7 +60,7 @@ class ApprovalRule(models.Model):
         if late:
             after = late[0]["after_minutes"]
             said = f"After {after} minutes is too late: by then the request has expired, after {self.minutes}."
-            raise ValidationError({"escalation": said})
+            raise ValidationError(said)
 
     def snapshot(self) -> dict[str, object]:
         """What a request keeps of its rule."""

@@ -47,6 +47,7 @@ FIELDS: dict[type[Model], tuple[str, ...]] = {
         "reason_to_approve",
         "reason_to_deny",
         "minutes",
+        "escalation",
     ),
     ApiKey: (
         "name",
@@ -98,7 +99,7 @@ def _plain(value: Any, *, whole: bool) -> Any:
     if isinstance(value, Model):
         return str(value)
     if isinstance(value, list):
-        return sorted(value)
+        return value if value and isinstance(value[0], dict) else sorted(value)
     if isinstance(value, str) and len(value) > LONG and not whole:
         return f"{len(value)} characters, SHA-256 {hashlib.sha256(value.encode()).hexdigest()}"
     return value

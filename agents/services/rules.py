@@ -8,13 +8,24 @@ from accounts.by import lock
 from accounts.models import Organization
 from accounts.rules import Refused
 from agents.models import ApprovalRule
+from agents.services import escalation
 from agents.services.by import Who, check
 from agents.services.errors import Conflict
 from agents.services.facts import difference, facts
 from agents.services.writing import check_unchanged, write_event
 
 EDITABLE = frozenset(
-    {"name", "is_default", "roles", "approvals", "denials", "reason_to_approve", "reason_to_deny", "minutes"}
+    {
+        "name",
+        "is_default",
+        "roles",
+        "approvals",
+        "denials",
+        "reason_to_approve",
+        "reason_to_deny",
+        "minutes",
+        "escalation",
+    }
 )
 DEFAULT_NAME = "Standard"
 
@@ -23,11 +34,12 @@ DEFAULT_NAME = "Standard"
 def create_rule(*, organization: Organization, by: Who, name: str, **fields: Any) -> ApprovalRule:
     """A rule for tiers that ask. The first of an organization, or one with `is_default`, becomes its default.
 
+    The steps of `escalation` name roles, teams and people, as agents.services.escalation.resolve takes them.
     Raises Refused, ValidationError.
     """
     organization = lock(organization)
     check(by, organization)
-    row = ApprovalRule(organization=organization, name=name, **_known(fields))
+    row = ApprovalRule(organization=organization, name=name, **_known(fields, organization))
     default = ApprovalRule.objects.filter(organization=organization, is_default=True).first()
     row.is_default = row.is_default or default is None
     row.full_clean(validate_constraints=False)
@@ -45,8 +57,8 @@ def change_rule(*, rule: ApprovalRule, by: Who, expected: str | None = None, **f
 
     Raises ValidationError, Conflict, and Refused where the organization would have no default.
     """
-    _known(fields)
     row = _locked(rule, by)
+    fields = _known(fields, rule.organization)
     check_unchanged(row, expected)
     before = facts(row)
     for name, value in fields.items():
@@ -98,7 +110,9 @@ def _write(verb: str, row: ApprovalRule, by: Who, data: dict[str, Any]) -> None:
     write_event(verb=verb, row=row, by=by, organization_id=row.organization_id, data=data)
 
 
-def _known(fields: dict[str, Any]) -> dict[str, Any]:
+def _known(fields: dict[str, Any], organization: Organization) -> dict[str, Any]:
     if unknown := fields.keys() - EDITABLE:
         raise TypeError(f"a rule's {', '.join(sorted(unknown))} cannot be set here")
+    if "escalation" in fields:
+        return {**fields, "escalation": escalation.resolve(organization, fields["escalation"])}
     return fields

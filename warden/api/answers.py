@@ -10,11 +10,12 @@ from msgspec import Meta, Struct
 
 from accounts import models as accounts
 from agents import models as agents
+from agents.services.escalation import named
 from approvals import models as approvals
 from approvals import rules
 from audit.ids import show_id
 from audit.models import Event as Recorded
-from warden.api.bodies import Effect, Mode, Risk, Role, Status
+from warden.api.bodies import Effect, Mode, Risk, Role, Status, Step
 
 Moment = Annotated[datetime, Meta(tz=True)]
 
@@ -91,6 +92,7 @@ class Rule(Struct):
     reason_to_approve: bool
     reason_to_deny: bool
     minutes: int
+    escalation: list[Step]
     created_at: Moment
 
 
@@ -277,6 +279,7 @@ def rule(row: agents.ApprovalRule) -> Rule:
         reason_to_approve=row.reason_to_approve,
         reason_to_deny=row.reason_to_deny,
         minutes=row.minutes,
+        escalation=[Step(**step) for step in named(row.escalation)],
         created_at=row.created_at,
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 Text = Annotated[str, Meta(max_length=50_000, pattern=r"^[^\x00]*$")]
-PLAIN = r"^[^\x00\r\n]*$"
+PLAIN = r"^[^\x00\r\n]*$(?!\n)"  # $ alone would let a line feed pass at the end
 Line = Annotated[str, Meta(max_length=2_048, pattern=PLAIN)]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, with its offset.")]
 Status = Literal["active", "suspended", "banned"]
@@ -112,6 +112,15 @@ class RollKey(Struct, forbid_unknown_fields=True):
     overlap_hours: Annotated[int, Meta(ge=0, le=168, description="How long the old key goes on working.")] = 24
 
 
+class Step(Struct, forbid_unknown_fields=True):
+    """Who may decide too, once nobody did for so long; they are told."""
+
+    after_minutes: Annotated[int, Meta(ge=1, le=43_200)]
+    roles: list[Role] = []
+    teams: Annotated[list[Line], Meta(max_length=50, description="Slugs.")] = []
+    people: Annotated[list[Line], Meta(max_length=50, description="E-mail addresses of members.")] = []
+
+
 class ChangeRule(Struct, forbid_unknown_fields=True):
     name: Line | UnsetType = UNSET
     is_default: bool | UnsetType = UNSET
@@ -121,6 +130,7 @@ class ChangeRule(Struct, forbid_unknown_fields=True):
     reason_to_approve: bool | UnsetType = UNSET
     reason_to_deny: bool | UnsetType = UNSET
     minutes: Annotated[int, Meta(ge=1, le=43_200)] | UnsetType = UNSET
+    escalation: Annotated[list[Step], Meta(max_length=5)] | UnsetType = UNSET
 
 
 class NewRule(ChangeRule, kw_only=True):

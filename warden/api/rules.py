@@ -1,10 +1,21 @@
 """/api/approval-rules: who may decide, and how many must."""
 
+from typing import Any
+
+from msgspec import structs
+
 from agents.models import ApprovalRule
 from agents.services import rules as services
 from warden.api import answers, finding
 from warden.api.bodies import ChangeRule, NewRule
 from warden.api.endpoint import Call, endpoint
+
+
+def _given(body: ChangeRule) -> dict[str, Any]:
+    fields = finding.given(body)
+    if isinstance(body.escalation, list):
+        fields["escalation"] = [structs.asdict(step) for step in body.escalation]
+    return fields
 
 
 @endpoint("GET", "approval-rules", "agents:read")
@@ -16,7 +27,7 @@ def list_rules(call: Call) -> list[answers.Rule]:
 @endpoint("POST", "approval-rules", "agents:write", 201)
 def create_rule(call: Call, body: NewRule) -> answers.Rule:
     """Create an approval rule."""
-    row = services.create_rule(organization=call.organization, by=call.membership, **finding.given(body))
+    row = services.create_rule(organization=call.organization, by=call.membership, **_given(body))
     return answers.rule(ApprovalRule.objects.get(pk=row.pk))
 
 
@@ -24,7 +35,7 @@ def create_rule(call: Call, body: NewRule) -> answers.Rule:
 def change_rule(call: Call, rule_id: str, body: ChangeRule) -> answers.Rule:
     """Change an approval rule, for requests to come: one that waits keeps the rule it was made under."""
     row = finding.rule(call, rule_id)
-    return answers.rule(services.change_rule(rule=row, by=call.membership, **finding.given(body)))
+    return answers.rule(services.change_rule(rule=row, by=call.membership, **_given(body)))
 
 
 @endpoint("DELETE", "approval-rules/{rule_id}", "agents:write", 204)

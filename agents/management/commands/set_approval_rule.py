@@ -1,11 +1,28 @@
-from argparse import ArgumentParser, BooleanOptionalAction
+from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction
 from typing import Any
 
+from accounts.roles import ROLES
 from agents.management.commands._base import AgentsCommand, as_json, given
 from agents.services import rules
 from agents.words import rule_sentence
 
 FIELDS = ("roles", "approvals", "denials", "reason_to_approve", "reason_to_deny", "minutes")
+
+
+def step(text: str) -> dict[str, Any] | None:
+    """`30:admin,finance,ann@example.com` as agents.services.escalation takes it; None for `none`."""
+    if text == "none":
+        return None
+    minutes, _, who = text.partition(":")
+    names = [name.strip() for name in who.split(",") if name.strip()]
+    if not minutes.isdecimal() or not names:
+        raise ArgumentTypeError(f"{text!r} is not like 30:admin,finance")
+    return {
+        "after_minutes": int(minutes),
+        "roles": [name for name in names if name in ROLES],
+        "teams": [name for name in names if name not in ROLES and "@" not in name],
+        "people": [name for name in names if "@" in name],
+    }
 
 
 class Command(AgentsCommand):
@@ -20,11 +37,21 @@ class Command(AgentsCommand):
         parser.add_argument("--reason-to-approve", action=BooleanOptionalAction)
         parser.add_argument("--reason-to-deny", action=BooleanOptionalAction)
         parser.add_argument("--minutes", type=int, help="until a request expires")
+        parser.add_argument(
+            "--escalate",
+            action="append",
+            type=step,
+            metavar="MINUTES:WHO",
+            help="after so long WHO may decide too: roles, team slugs and e-mail addresses, by commas; may be repeated."
+            " 'none' takes every step away",
+        )
         parser.add_argument("--default", action="store_true", help="for tiers that name no rule")
 
     def run(self, **options: Any) -> tuple[Any, str]:
         organization = self.organization(options)
         by, fields = self.by(organization, options), given(options, *FIELDS)
+        if options["escalate"] is not None:
+            fields["escalation"] = [each for each in options["escalate"] if each]
         if options["default"]:
             fields["is_default"] = True
         rule = organization.approval_rules.filter(name=options["name"]).first()
