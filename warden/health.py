@@ -41,8 +41,10 @@ def ready(request: HttpRequest) -> HttpResponse:
     parts = {**_of_database(), "redis": _redis(), "writer": _writer()}
     broken = {name for name, state in parts.items() if state != "ok"}
     status = "unavailable" if broken & NEEDED else "degraded" if broken else "ok"
-    if broken:
-        log.warning("health.not_ready" if status == "unavailable" else "health.degraded", **parts)
+    if status == "unavailable":
+        log.warning("health.unavailable", **parts)
+    elif broken:
+        log.warning("health.degraded", **parts)
     return JsonResponse({"status": status, "parts": parts}, status=503 if status == "unavailable" else 200)
 
 
