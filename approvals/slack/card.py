@@ -1,0 +1,176 @@
+"""The card: one request as Block Kit, drawn from the database as it is at this moment.
+
+All that an agent wrote stands in plain_text, escaped, with hidden characters spelled out: no markup, no mention, no
+link. Who clicks has seen the whole request, or gets no button: what does not fit is decided in Warden.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+
+from agents.policy.money import show
+from approvals import rules, states
+from approvals.models import Approval, Review
+from approvals.rows import who_may
+from approvals.sentence import sentence
+from approvals.slack.text import drawn, laid_out
+from audit.clock import database_now
+from audit.ids import read_id
+from notifications.models import Announcement
+from notifications.slack.cards import Card, section
+
+LIMIT = 3_000  # characters of a text object
+FIELD = 2_000  # of one in a list of fields
+CONFIRM = 300  # of the text of a confirmation
+APPROVE, DENY, OPEN = "warden_approve", "warden_deny", "warden_open"
+VERDICTS: dict[str, rules.Verdict] = {APPROVE: "approve", DENY: "deny"}
+
+
+def card(announcement: Announcement) -> Card:
+    """The card of an announcement's request. Raises Approval.DoesNotExist."""
+    approval_id = read_id("apr", announcement.target)
+    approval = Approval.objects.get(id=approval_id, organization_id=announcement.organization_id)
+    return card_of(approval, database_now())
+
+
+def card_of(approval: Approval, now: datetime) -> Card:
+    """The card as of `now`, the database's clock."""
+    state = rules.current_state(approval.state, approval.expires_at, now)
+    is_open = state == states.PENDING
+    facts, context, reasoning = _facts(approval), drawn(laid_out(approval.context), lines=True), _reasoning(approval)
+    what = sentence_of(approval)
+    fits = max(len(context), len(reasoning), len(what)) <= LIMIT and max(len(field["text"]) for field in facts) <= FIELD
+    blocks = [section(_cut(what, LIMIT)), {"type": "section", "fields": [_short(field) for field in facts]}]
+    if fits:
+        blocks += [section(reasoning)] if reasoning else []
+        blocks += [_small("The request, exactly:"), section(context)]
+    else:
+        blocks.append(_small(f"Too long for Slack ({len(approval.context):,} characters): read it whole in Warden."))
+    if is_open:
+        blocks.append({"type": "actions", "elements": [*(_buttons(approval) if fits else []), _open(approval)]})
+    else:
+        blocks += [_small(ending) for ending in endings(approval, state)]
+    return Card(text=_line(approval, state), blocks=blocks, is_open=is_open)
+
+
+def sentence_of(approval: Approval) -> str:
+    """`support-bot wants to refund $500.00 to cus_ABC123`, drawn and escaped."""
+    what = sentence(approval.action, approval.amount, approval.context_data).plain(amount_of(approval))
+    test = "[Test] " if approval.mode == "test" else ""
+    return drawn(f"{test}{approval.agent_slug} wants to {what}")
+
+
+def amount_of(approval: Approval) -> str:
+    return show(approval.amount, approval.currency or None) if approval.amount is not None else ""
+
+
+def value_of(approval: Approval) -> str:
+    """What a button carries: which request, and the digest of what is shown."""
+    return f"{approval.approval_id} {approval.digest}"
+
+
+def read_value(value: object) -> tuple[str, str]:
+    """The two again; empty where it is no value of ours."""
+    parts = value.split(" ") if isinstance(value, str) else []
+    return (parts[0], parts[1]) if len(parts) == 2 else ("", "")
+
+
+def url_of(approval: Approval) -> str:
+    """The page of the request."""
+    return settings.SITE_URL + reverse("approvals:detail", args=[approval.approval_id])
+
+
+def endings(approval: Approval, state: str) -> list[str]:
+    """How it ended: who, when, why; and whether the agent took it. Drawn."""
+    at = clock(approval.decided_at or approval.expires_at)
+    if state == states.EXPIRED:
+        return [f"Expired at {at}: nobody decided in time."]
+    if state == states.CANCELLED:
+        return [f"Cancelled at {at}: the agent gave it up."]
+    word = "approve" if state == states.APPROVED else "deny"
+    said = [f"{states.STATES[state]} by {drawn(approval.decided_by_label)} at {at}."]
+    for review in Review.objects.filter(approval=approval, verdict=word).select_related("user").order_by("id")[:10]:
+        if review.reason:
+            said.append(f"{drawn(review.user.email)}: {drawn(review.reason)}")
+    if approval.claimed_at:
+        said.append(f"The agent took it at {clock(approval.claimed_at)}.")
+    return said
+
+
+def clock(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%H:%M:%S} UTC on {moment.astimezone(UTC):%Y-%m-%d}"
+
+
+def _facts(approval: Approval) -> list[dict[str, Any]]:
+    rule = rules.Rule.read(approval.rule)
+    facts = {
+        "Agent": approval.agent_slug,
+        "Action": approval.action,
+        "Amount": amount_of(approval),
+        "Risk": approval.risk,
+        "Environment": approval.environment,
+        "Calls": approval.callee,
+        "Rule": f"{rule.name}: {rule.approvals} approval{'s' * (rule.approvals > 1)}, by {who_may(rule)}",
+        "Decide by": clock(approval.expires_at),
+    }
+    return [_plain(f"{name}\n{drawn(value)}") for name, value in facts.items() if value]
+
+
+def _reasoning(approval: Approval) -> str:
+    if not approval.reasoning:
+        return ""
+    return f"Why, in the agent's own words, unverified:\n{drawn(approval.reasoning, lines=True)}"
+
+
+def _buttons(approval: Approval) -> list[dict[str, Any]]:
+    approve: dict[str, Any] = {
+        "type": "button",
+        "action_id": APPROVE,
+        "text": _plain("Approve"),
+        "style": "primary",
+        "value": value_of(approval),
+    }
+    if not rules.Rule.read(approval.rule).needs_reason("approve"):  # else a dialog asks for the reason
+        approve["confirm"] = {
+            "title": _plain("Approve this?"),
+            "text": _plain(_cut(sentence_of(approval), CONFIRM)),
+            "confirm": _plain("Approve"),
+            "deny": _plain("Not yet"),
+        }
+    deny = {
+        "type": "button",
+        "action_id": DENY,
+        "text": _plain("Deny"),
+        "style": "danger",
+        "value": value_of(approval),
+    }
+    return [approve, deny]
+
+
+def _open(approval: Approval) -> dict[str, Any]:
+    return {"type": "button", "action_id": OPEN, "text": _plain("Open in Warden"), "url": url_of(approval)}
+
+
+def _line(approval: Approval, state: str) -> str:
+    """For notifications: our own words and what the admins named, nothing an agent could put a link into."""
+    if state == states.PENDING:
+        return f"{approval.agent_slug} waits for a decision ({approval.risk} risk)"
+    return f"{approval.agent_slug}: {states.STATES[state].lower()}"
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"type": "plain_text", "text": text, "emoji": False}
+
+
+def _short(field: dict[str, Any]) -> dict[str, Any]:
+    return field | {"text": _cut(field["text"], FIELD)}
+
+
+def _small(text: str) -> dict[str, Any]:
+    return {"type": "context", "elements": [_plain(_cut(text, FIELD))]}
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
