@@ -7,6 +7,9 @@ class ApprovalsConfig(AppConfig):
 
     def ready(self) -> None:
         from approvals import news
+        from approvals.slack import card
         from notifications import registry
 
-        registry.register("approval.", news.messages)
+        registry.register("approval.", news.ApprovalTopic(), news.EVENTS)
+        registry.register_digest(news.waiting)
+        registry.register_card("approval.", card.card)

@@ -1,72 +1,177 @@
-"""Who hears of an approval by mail, and in what words. notifications carries it and knows nothing of approvals."""
+"""Who hears of an approval, and in what words. notifications carries it and knows nothing of approvals."""
 
-import unicodedata
 from collections.abc import Iterator
+from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
 
-from accounts.models import Membership
+from accounts.models import Membership, User
 from agents.policy.money import show
 from approvals import rules, states
-from approvals.case import case_of
+from approvals.case import case_of, cases
 from approvals.models import Approval
 from approvals.sentence import sentence
+from audit.clock import database_now
 from audit.ids import read_id
+from audit.leaf import timestamp
+from notifications.letters import letter, plain
 from notifications.models import Announcement
-from notifications.registry import Message
+from notifications.registry import Facts, Mail, Topic, Waiting
+
+ASKING = {"approval.requested", "approval.reminder", "approval.escalated"}
+EVENTS = {
+    "approval.requested": "A request waits for a person",
+    "approval.reminder": "A request still waits",
+    "approval.escalated": "A request was escalated to further people",
+    "approval.approved": "A request was approved",
+    "approval.denied": "A request was denied",
+    "approval.expired": "A request expired, undecided",
+    "approval.cancelled": "An agent gave a request up",
+    "approval.claimed": "An agent took an approval, and acts on it",
+}
+_OPENINGS = {
+    "approval.requested": "{agent} wants to {what}, and waits for a person to decide.",
+    "approval.reminder": "{agent} still waits for a person to decide whether it may {what}.",
+    "approval.escalated": "Nobody decided yet whether {agent} may {what}: you are asked now.",
+    "approval.approved": "Approved: {agent} may {what}.",
+    "approval.denied": "Denied: {agent} may not {what}.",
+    "approval.expired": "Expired, undecided: {agent} may not {what}.",
+    "approval.cancelled": "{agent} gave up its request to {what}.",
+    "approval.claimed": "{agent} took the approval, and goes on to {what}.",
+}
 
 
-def messages(announcement: Announcement) -> Iterator[Message]:
-    """A request goes to everybody who may decide it, once. How it ended is news to agents, who are told otherwise."""
-    if announcement.event != "approval.requested":
-        return
+class ApprovalTopic(Topic):
+    """A request goes to everybody who may decide it, and to channels; how it ended goes to channels."""
+
+    def facts(self, announcement: Announcement) -> Facts:
+        approval = _approval(announcement)
+        case = case_of(approval, approval.organization)
+        is_open = rules.can_change(case, database_now())
+        asks = announcement.event in ASKING
+        people: tuple[Membership, ...] = ()
+        if asks and is_open:
+            members = Membership.objects.filter(organization=approval.organization, user__is_active=True)
+            people = tuple(
+                member
+                for member in members.select_related("user").order_by("user__email")
+                if rules.can_person(case, rules.Person(member.user_id, member.role))
+            )
+        team = approval.agent.owner_team_id
+        return Facts(
+            agent_id=approval.agent_id,
+            teams=frozenset({team} if team else ()),
+            risk=approval.risk,
+            environment=approval.environment,
+            people=people,
+            in_digest=True,
+            is_past=asks and not is_open,
+        )
+
+    def mail(self, announcement: Announcement, person: User | None) -> Mail:
+        approval = _approval(announcement)
+        agent, what = approval.agent_slug, what_of(approval)
+        asks = announcement.event in ASKING
+        link = settings.SITE_URL + reverse("approvals:detail", args=[approval.approval_id])
+        links = [("Open the request", link)]
+        if asks and person is not None:
+            links += [("Sign off: approve", f"{link}/approve"), ("Sign off: deny", f"{link}/deny")]
+        subject = f"{agent} wants to {what}"
+        return letter(
+            subject=subject if announcement.event == "approval.requested" else f"Re: {subject}",
+            opening=_OPENINGS[announcement.event].format(agent=agent, what=what),
+            facts=_rows(approval, asks),
+            links=links,
+            notes=list(_notes(approval, asks=asks, person=person)),
+            test=approval.mode == "test",
+        )
+
+    def webhook(self, announcement: Announcement) -> dict[str, Any]:
+        approval = _approval(announcement)
+        decided = {
+            "reason": approval.reason,
+            "decided_at": timestamp(approval.decided_at) if approval.decided_at else None,
+            "decided_by": approval.decided_by_label or None,
+        }
+        return {
+            "id": approval.approval_id,
+            "mode": approval.mode,
+            "status": announcement.event.partition(".")[2] if announcement.event not in ASKING else states.PENDING,
+            "agent_id": approval.agent_slug,
+            "action": approval.action,
+            "sentence": f"{approval.agent_slug} wants to {what_of(approval)}",
+            "amount": None if approval.amount is None else f"{approval.amount.normalize():f}",
+            "currency": approval.currency or None,
+            "environment": approval.environment or None,
+            "risk": approval.risk,
+            "context": approval.context_data,
+            "created_at": timestamp(approval.created_at),
+            "expires_at": timestamp(approval.expires_at),
+            "decision": decided if approval.decided_at and announcement.event not in ASKING else None,
+            "approval_url": settings.SITE_URL + reverse("approvals:detail", args=[approval.approval_id]),
+        }
+
+
+def waiting(member: Membership, mode: str) -> Iterator[Waiting]:
+    """What waits for this member to decide, for a digest."""
+    now = database_now()
+    found = list(
+        Approval.objects.filter(
+            organization_id=member.organization_id, mode=mode, state=states.PENDING, expires_at__gt=now
+        ).order_by("expires_at")[:500]
+    )
+    known = cases(found, member.organization)
+    for approval in found:
+        if rules.can_person(known[approval.id], rules.Person(member.user_id, member.role)):
+            yield Waiting(
+                words=f"{approval.agent_slug} wants to {what_of(approval)}",
+                url=settings.SITE_URL + reverse("approvals:detail", args=[approval.approval_id]),
+                due_at=approval.expires_at,
+                risk=approval.risk,
+            )
+
+
+def what_of(approval: Approval) -> str:
+    """What follows `support-bot wants to`, as one harmless line."""
+    amount = _amount(approval)
+    return plain(sentence(approval.action, approval.amount, approval.context_data).plain(amount))
+
+
+def _amount(approval: Approval) -> str:
+    return show(approval.amount, approval.currency or None) if approval.amount is not None else ""
+
+
+def _approval(announcement: Announcement) -> Approval:
+    """The approval it is about. Raises ValueError, Approval.DoesNotExist."""
     approval_id = read_id("apr", announcement.target)
     if approval_id is None:
         raise ValueError(f"{announcement.target!r} names no approval")
-    approval = Approval.objects.select_related("organization").get(id=approval_id)
-    if approval.state != states.PENDING:
-        return
-    case = case_of(approval, approval.organization)
-    subject, text = letter(approval)
-    members = Membership.objects.filter(organization=approval.organization, user__is_active=True)
-    for member in members.select_related("user").order_by("user__email"):
-        if rules.can_person(case, rules.Person(member.user_id, member.role)):
-            yield Message("email", member.user.email, subject, text)
+    return Approval.objects.select_related("organization", "agent").get(
+        id=approval_id, organization_id=announcement.organization_id, mode=announcement.mode
+    )
 
 
-def letter(approval: Approval) -> tuple[str, str]:
-    """Subject and text. What the agent wrote is drawn visible and kept to one line, so that it cannot pose as ours."""
-    amount = show(approval.amount, approval.currency or None) if approval.amount is not None else ""
-    what = plain(sentence(approval.action, approval.amount, approval.context_data).plain(amount))
-    test = "[Test] " if approval.mode == "test" else ""
-    link = settings.SITE_URL + reverse("approvals:detail", args=[approval.approval_id])
-    subject = f"{test}{approval.agent_slug} wants to {what}"
-    facts = {
+def _rows(approval: Approval, asks: bool) -> dict[str, str]:
+    """What agents wrote is drawn visible and kept to one line, so that it cannot pose as ours."""
+    ended = {} if asks else {"Decided by": plain(approval.decided_by_label), "Reason": plain(approval.reason)}
+    return {
         "Agent": approval.agent_slug,
-        "Action": approval.action,
-        "Amount": plain(amount),
+        "Action": plain(approval.action),
+        "Amount": plain(_amount(approval)),
         "Environment": plain(approval.environment),
         "Risk": approval.risk,
-        "Decide by": f"{approval.expires_at:%Y-%m-%d %H:%M} UTC",
+        "Decide by": f"{approval.expires_at:%Y-%m-%d %H:%M} UTC" if asks else "",
         "Request": approval.approval_id,
-    }
-    lines = [f"{name + ':':<13}{value}" for name, value in facts.items() if value]
-    opening = f"{approval.agent_slug} wants to {what}, and waits for a person to decide."
-    notes = [
-        *(["This is a test: nothing live depends on it."] if test else []),
-        "The link opens the request with everything the agent sent. Nothing is decided by opening it.",
-        f"You get this because you may decide requests at {plain(approval.organization.name)}.",
-    ]
-    text = "\n".join([opening, "", *lines, "", link, "", *notes, ""])
-    return subject if len(subject) <= 200 else f"{subject[:199]}…", text
+    } | ended
 
 
-def plain(text: str) -> str:
-    """One line of plain text in which nothing is invisible: control and format characters are spelled out."""
-    return "".join(_draw(character) for character in text)
-
-
-def _draw(character: str) -> str:
-    hidden = unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-    return f"⟨U+{ord(character):04X}⟩" if hidden else character
+def _notes(approval: Approval, *, asks: bool, person: User | None) -> Iterator[str]:
+    if asks:
+        yield (
+            "A link opens the request with everything the agent sent. Nothing is decided by opening it: you log in,"
+            " read it, and confirm."
+        )
+    if person is not None:
+        yield f"You get this because you may decide requests at {plain(approval.organization.name)}."
+        yield f"What you are mailed, and when: {settings.SITE_URL + reverse('notifications:preferences')}"

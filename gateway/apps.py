@@ -4,3 +4,9 @@ from django.apps import AppConfig
 class GatewayConfig(AppConfig):
     name = "gateway"
     verbose_name = "The agents' door"
+
+    def ready(self) -> None:
+        from gateway import news
+        from notifications import registry
+
+        registry.register("log.", news.LogTopic(), news.EVENTS)

@@ -72,7 +72,7 @@ class Lanes:
                 else:
                     job.answer = checking.settle(judged, batch)
             elif isinstance(job, Log):
-                job.answer = telling.tell(job, *admitted, batch)
+                job.answer = await telling.tell(job, *admitted, batch)
 
     async def _careful(self, batch: Batch, jobs: list[Asked]) -> None:
         era = await self._era(batch, jobs)
@@ -104,7 +104,7 @@ class Lanes:
                 job.answer = (
                     await telling.tell_outcome(job, key, loaded, batch)
                     if _refers(job)
-                    else telling.tell(job, key, loaded, batch)
+                    else await telling.tell(job, key, loaded, batch)
                 )
             elif isinstance(job, Claim):
                 job.answer = await claiming.claim(job, key, loaded, batch)

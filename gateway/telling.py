@@ -4,7 +4,7 @@ import uuid
 
 from agents.load import KeyFacts, Loaded
 from approvals import intake
-from audit.ids import read_id, show_id
+from audit.ids import new_id, read_id, show_id
 from audit.leaf import Entry, timestamp
 from gateway.answers import Answer, error, ok
 from gateway.bodies import LogAnswer
@@ -12,6 +12,7 @@ from gateway.claiming import may_see
 from gateway.jobs import Log, actor
 from gateway.writer import Batch
 
+ANNOUNCED = {"blocked", "failed", "pending_approval"}
 DECISIONS = ["agent:check:allow", "agent:check:deny", "agent:check:ask", "agent:approval:claim"]
 
 
@@ -32,10 +33,15 @@ def entry(job: Log, key: KeyFacts, loaded: Loaded, target: str = "") -> Entry:
     )
 
 
-def tell(job: Log, key: KeyFacts, loaded: Loaded, batch: Batch, target: str = "") -> Answer:
-    """Records the log."""
+async def tell(job: Log, key: KeyFacts, loaded: Loaded, batch: Batch, target: str = "") -> Answer:
+    """Records the log, and owes people the news of one that did not go well."""
     row = batch.record(entry(job, key, loaded, target))
     body = job.body
+    if body.status in ANNOUNCED:
+        await batch.connection.execute(
+            intake.ANNOUNCE,
+            [new_id(), key.organization_id, key.mode, f"log.{body.status}", show_id("log", row.id)],
+        )
     return ok(
         LogAnswer(
             id=show_id("log", row.id),
@@ -58,11 +64,11 @@ async def tell_outcome(job: Log, key: KeyFacts, loaded: Loaded, batch: Batch) ->
         if held is None or not may_see(key, held) or held.agent_id != loaded.agents[body.agent_id].id:
             return error(422, "approval_id: no such approval of this agent")
         await intake.log_outcome(batch.connection, held.id, body.status, batch.now)
-        return tell(job, key, loaded, batch, held.approval_id)
+        return await tell(job, key, loaded, batch, held.approval_id)
     decision_id = read_id("dec", body.decision_id or "")
     if decision_id is None or not await _decided(decision_id, job, key, loaded, batch):
         return error(422, "decision_id: no such decision of this agent")
-    return tell(job, key, loaded, batch, show_id("dec", decision_id))
+    return await tell(job, key, loaded, batch, show_id("dec", decision_id))
 
 
 async def _decided(decision_id: uuid.UUID, job: Log, key: KeyFacts, loaded: Loaded, batch: Batch) -> bool:

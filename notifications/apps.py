@@ -4,3 +4,24 @@ from django.apps import AppConfig
 class NotificationsConfig(AppConfig):
     name = "notifications"
     verbose_name = "Notifications"
+
+    def ready(self) -> None:
+        from accounts.pages import Page, register
+        from notifications import disabling, registry
+        from notifications.slack import ready
+
+        registry.register("channel.", disabling.ChannelTopic())
+        for page in (
+            Page("notifications:preferences", "Your notifications", "What you are mailed, and when.", "bell", "", 5),
+            Page(
+                "notifications:channels",
+                "Channels",
+                "Where this organization hears of things: mail, Slack, webhooks.",
+                "megaphone",
+                "settings:read",
+                55,
+            ),
+            Page("notifications:mail", "E-mail", "The mail server, and a test of it.", "mail", "settings:read", 58),
+        ):
+            register(page)
+        ready.ready(self)

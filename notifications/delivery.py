@@ -1,10 +1,12 @@
-"""From announcements to deliveries to messages sent: at least once, whoever crashes in between.
+"""From deliveries to messages sent: at least once, whoever crashes in between.
 
 Every step takes its rows by a condition and with SKIP LOCKED, so that any number of workers may run it at once.
 """
 
 import random
+import time
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
@@ -12,52 +14,23 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from audit.clock import database_now
-from notifications import metrics, registry
-from notifications.models import Announcement, Delivery
-from notifications.transports import TransportError, email
+from notifications import disabling, metrics, registry
+from notifications.fanning import fan_out
+from notifications.models import Attempt, Delivery
+from notifications.transports import TransportError, email, slack, webhook
 
+__all__ = ["deliver", "due", "fan_out", "wait"]
 log = structlog.get_logger(__name__)
-TRANSPORTS = {"email": email.send}
+TRANSPORTS: dict[str, Callable[[Delivery], str]] = {
+    "email": email.send,
+    "slack": slack.send,
+    "webhook": webhook.send,
+}
 LEASE = timedelta(seconds=30)  # a worker that died holds a message no longer than this
 ATTEMPTS = 12  # with the waits below: given up after about four hours
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=10), timedelta(hours=1)
-
-
-def fan_out(limit: int = 100) -> int:
-    """Turns up to `limit` announcements into deliveries. Returns how many; one that fails waits for the next sweep."""
-    due = Announcement.objects.filter(fanned_out_at=None).order_by("id").values_list("id", flat=True)
-    return sum(_fan_out(announcement_id) for announcement_id in list(due[:limit]))
-
-
-def _fan_out(announcement_id: uuid.UUID) -> bool:
-    """The deliveries and `fanned_out_at` commit together: nothing is owed twice, or never."""
-    try:
-        with transaction.atomic():
-            unclaimed = Announcement.objects.select_for_update(skip_locked=True).filter(fanned_out_at=None)
-            announcement = unclaimed.filter(id=announcement_id).first()
-            if announcement is None:
-                return False
-            Delivery.objects.bulk_create(
-                [
-                    Delivery(
-                        organization_id=announcement.organization_id,
-                        mode=announcement.mode,
-                        event=announcement.event,
-                        announcement=announcement,
-                        transport=message.transport,
-                        address=message.address,
-                        subject=message.subject[:200],
-                        text=message.text,
-                    )
-                    for message in registry.messages(announcement)
-                ],
-                ignore_conflicts=True,
-            )
-            Announcement.objects.filter(id=announcement.id).update(fanned_out_at=database_now())
-    except Exception:  # whatever is wrong with one must not keep the others from being told
-        log.exception("an announcement could not be worked out", announcement=str(announcement_id))
-        return False
-    return True
+LONGEST_ASKED = timedelta(days=1)  # a Retry-After beyond this is not waited for
+SAID = 500  # characters of an answer that are kept
 
 
 def due(limit: int = 200) -> list[uuid.UUID]:
@@ -74,20 +47,18 @@ def deliver(delivery_id: uuid.UUID) -> bool:
     delivery = _take(delivery_id)
     if delivery is None:
         return False
-    held = Delivery.objects.filter(id=delivery.id, state=Delivery.State.DUE, leased_until=delivery.leased_until)
+    started = time.monotonic()
     try:
-        TRANSPORTS[delivery.transport](delivery)
+        if _is_moot(delivery):
+            _held(delivery).update(state=Delivery.State.MOOT, leased_until=None, error="")
+            return False
+        answer = _send(delivery)
     except TransportError as error:
-        now = database_now()
-        given_up = error.permanent or delivery.attempts >= ATTEMPTS
-        metrics.attempted(delivery, "given_up" if given_up else "failed")
-        if given_up:
-            held.update(state=Delivery.State.FAILED, leased_until=None, error=str(error)[:500])
-            log.warning("a message was given up", delivery=str(delivery.id), error=str(error))
-        else:
-            held.update(due_at=now + wait(delivery.attempts), leased_until=None, error=str(error)[:500])
+        _failed(delivery, error, _milliseconds(started))
         return False
-    held.update(state=Delivery.State.SENT, sent_at=database_now(), leased_until=None, error="")
+    with transaction.atomic():
+        _attempted(delivery, _milliseconds(started), answer, succeeded=True)
+        _held(delivery).update(state=Delivery.State.SENT, sent_at=database_now(), leased_until=None, error="")
     metrics.attempted(delivery, "sent")
     return True
 
@@ -98,6 +69,69 @@ def wait(attempts: int) -> timedelta:
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
 
+def _send(delivery: Delivery) -> str:
+    if delivery.transport not in TRANSPORTS:
+        raise TransportError(f"Nothing here sends by {delivery.transport}.", permanent=True)
+    if delivery.channel is not None and not delivery.channel.is_active:
+        raise TransportError("The channel is disabled. Enable it, then retry.", permanent=True)
+    try:
+        return TRANSPORTS[delivery.transport](delivery)
+    except TransportError:
+        raise
+    except Exception as error:  # ours to mend; until then it is tried again, and seen in the delivery log
+        log.exception("a transport failed", delivery=str(delivery.id))
+        raise TransportError(f"Warden could not make the message ({type(error).__name__}).") from error
+
+
+def _is_moot(delivery: Delivery) -> bool:
+    """Whether it would ask people for what is over meanwhile. Machines are told in any case."""
+    topic = registry.topic_of(delivery.event)
+    if topic is None or delivery.transport == "webhook" or _is_card(delivery):
+        return False
+    try:
+        facts = topic.facts(delivery.announcement)
+    except Exception as error:
+        log.exception("facts failed", delivery=str(delivery.id))
+        raise TransportError(f"Warden could not make the message ({type(error).__name__}).") from error
+    return facts is None or facts.is_past
+
+
+def _is_card(delivery: Delivery) -> bool:
+    """Whether it brings a card in Slack up to date, which is most needed when the request is over."""
+    return delivery.transport == "slack" and registry.card_of(delivery.event) is not None
+
+
+def _failed(delivery: Delivery, error: TransportError, milliseconds: int) -> None:
+    """Keeps the answer; waits, gives up, and disables the channel where the other side wants no more."""
+    given_up = error.permanent or delivery.attempts >= ATTEMPTS
+    said = str(error)[:SAID]
+    with transaction.atomic():
+        _attempted(delivery, milliseconds, said, succeeded=False)
+        if given_up:
+            mine = _held(delivery).update(state=Delivery.State.FAILED, leased_until=None, error=said)
+        else:
+            pause = max(wait(delivery.attempts), min(error.retry_after or timedelta(), LONGEST_ASKED))
+            mine = _held(delivery).update(due_at=database_now() + pause, leased_until=None, error=said)
+        if mine and error.disable and delivery.channel_id:
+            disabling.disable(delivery.channel_id, address=delivery.address, because=said)
+    metrics.attempted(delivery, "given_up" if given_up else "failed")
+    if given_up:
+        log.warning("a message was given up", delivery=str(delivery.id), error=said)
+
+
+def _attempted(delivery: Delivery, milliseconds: int, answer: str, *, succeeded: bool) -> None:
+    Attempt.objects.create(delivery=delivery, milliseconds=milliseconds, succeeded=succeeded, answer=answer[:SAID])
+
+
+def _milliseconds(started: float) -> int:
+    return round((time.monotonic() - started) * 1_000)
+
+
+def _held(delivery: Delivery) -> QuerySet[Delivery]:
+    """The row, while our lease on it holds."""
+    return Delivery.objects.filter(id=delivery.id, state=Delivery.State.DUE, leased_until=delivery.leased_until)
+
+
 def _sendable(now: datetime) -> QuerySet[Delivery]:
     free = Q(leased_until=None) | Q(leased_until__lte=now)
     return Delivery.objects.filter(free, state=Delivery.State.DUE, due_at__lte=now)
@@ -106,7 +140,8 @@ def _sendable(now: datetime) -> QuerySet[Delivery]:
 @transaction.atomic
 def _take(delivery_id: uuid.UUID) -> Delivery | None:
     now = database_now()
-    delivery = _sendable(now).select_for_update(skip_locked=True).filter(id=delivery_id).first()
+    sendable = _sendable(now).select_for_update(skip_locked=True, of=("self",)).filter(id=delivery_id)
+    delivery = sendable.select_related("announcement", "channel").first()
     if delivery is None:
         return None
     if delivery.attempts >= ATTEMPTS:  # every worker that took it died of it

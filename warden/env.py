@@ -4,6 +4,7 @@ Nothing here raises: a missing or malformed value becomes a `Problem`, so that a
 three. `warden.checks` turns problems into system-check errors, and no server or worker starts while one is left.
 """
 
+import ipaddress
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,3 +112,14 @@ def url(name: str, default: str | None, *, schemes: tuple[str, ...], hint: str) 
         _problem(name, f"{name} is not a URL that starts with {' or '.join(f'{s}:' for s in schemes)}.", hint)
         return ""
     return value
+
+
+def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Comma-separated networks, such as 10.0.0.0/8; one that is none is a problem."""
+    found = []
+    for word in words(name):
+        try:
+            found.append(ipaddress.ip_network(word))
+        except ValueError as error:
+            _problem(name, f"{name}: {error}.", "Use networks with commas between them, such as 10.1.0.0/16.")
+    return found

@@ -38,6 +38,7 @@ class Delivery(models.Model):
         DUE = "due", "Waiting"
         SENT = "sent", "Sent"
         FAILED = "failed", "Given up"
+        MOOT = "moot", "Not needed any more"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="deliveries")
@@ -73,7 +74,11 @@ class Delivery(models.Model):
                 | (~models.Q(state="sent") & models.Q(sent_at=None)),
                 name="delivery_sent_at",
             ),
-            models.UniqueConstraint(fields=["announcement", "transport", "address"], name="delivery_once"),
+            models.UniqueConstraint(
+                fields=["announcement", "transport", "address", "channel"],
+                name="delivery_once",
+                nulls_distinct=False,
+            ),
         ]
 
     def __str__(self) -> str:

@@ -20,10 +20,13 @@ class Preference(models.Model):
     quiet_from = models.TimeField(null=True, blank=True)
     quiet_until = models.TimeField(null=True, blank=True)
     timezone = models.CharField(max_length=64, default="UTC")
-    critical_always = models.BooleanField(default=True, help_text="Critical risk breaks the quiet hours.")
+    critical_always = models.BooleanField(
+        default=True, help_text="Critical risk is mailed at once, whatever the hour or the digest."
+    )
     digest_due_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        indexes = [models.Index(fields=["digest_due_at"], name="digest_due")]  # the sweep
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(quiet_from=None, quiet_until=None)

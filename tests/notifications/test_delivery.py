@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
+from accounts.models import Membership
 from approvals.models import Approval
 from audit.clock import database_now
-from notifications import delivery, registry
-from notifications.models import Announcement, Delivery
+from notifications import delivery, fanning
+from notifications.models import Announcement, Delivery, Preference
 from notifications.outbox import announce
 from tests import factories
 from tests.approvals.conftest import Acme, make_acme
@@ -65,17 +66,26 @@ def test_the_mail_says_what_is_asked_and_where_to_decide(acme: Acme, smtp: Desk,
     message = smtp.inbox[0]
     assert message["Subject"] == "support-bot wants to refund $500.00 to cus_1"
     assert message["Auto-Submitted"] == "auto-generated"
-    assert message.get_content_type() == "text/plain"
-    text = message.get_content()
+    body = message.get_body(("plain",))
+    assert body is not None
+    text = body.get_content()
     for words in ("stripe.refund.large", "$500.00", "high", approval.approval_id):
         assert words in text
-    links = [line for line in text.splitlines() if "://" in line]
-    assert links == [f"{settings.SITE_URL}/approvals/{approval.approval_id}"]
+    page = f"{settings.SITE_URL}/approvals/{approval.approval_id}"
+    assert [line.rpartition(" ")[2] for line in text.splitlines() if "://" in line] == [
+        page,
+        f"{page}/approve",
+        f"{page}/deny",
+        f"{settings.SITE_URL}/settings/notifications",
+    ]
 
 
-def test_a_test_says_that_it_is_one(acme: Acme, smtp: Desk) -> None:
+def test_a_test_says_that_it_is_one_to_those_who_want_to_hear_of_tests(acme: Acme, smtp: Desk) -> None:
+    member = Membership.objects.get(user=acme.approver)
+    Preference.objects.create(membership=member, test_mode=True)
     requested(acme, mode="test")
     send_all()
+    assert [message["To"] for message in smtp.inbox] == [acme.approver.email]
     assert smtp.inbox[0]["Subject"].strip().startswith("[Test] ")
     assert set(Delivery.objects.values_list("mode", flat=True)) == {"test"}
 
@@ -87,7 +97,9 @@ def test_what_an_agent_wrote_can_neither_break_the_mail_nor_hide_in_it(acme: Acm
     assert sorted(smtp.recipients) == sorted([acme.admin.email, acme.approver.email, acme.colleague.email])
     message = smtp.inbox[0]
     assert message["Bcc"] is None
-    body = message.get_content()
+    part = message.get_body(("plain",))
+    assert part is not None
+    body = part.get_content()
     assert "⟨U+000D⟩⟨U+000A⟩Bcc: evil@example.com" in body
     assert not any(line.startswith(("Bcc", "Approved")) for line in body.splitlines())
     assert "\u202e" not in body
@@ -141,7 +153,7 @@ def test_a_worker_that_died_after_sending_sends_again_recognizably(
     first = delivery.due()[0]
     send = delivery.TRANSPORTS["email"]
 
-    def send_and_die(message: Delivery) -> None:
+    def send_and_die(message: Delivery) -> str:
         send(message)
         raise SystemExit(9)
 
@@ -164,7 +176,7 @@ def test_a_worker_that_lost_its_lease_does_not_overwrite_what_came_after(
     first = delivery.due()[0]
     send = delivery.TRANSPORTS["email"]
 
-    def slow(message: Delivery) -> None:
+    def slow(message: Delivery) -> str:
         """While this one hangs, its lease ends and another worker sends."""
         monkeypatch.setitem(delivery.TRANSPORTS, "email", send)
         Delivery.objects.filter(pk=first).update(leased_until=database_now() - timedelta(milliseconds=1))
@@ -278,5 +290,5 @@ def test_any_number_of_workers_owe_and_send_each_message_once(acme: Acme, smtp: 
 
 def test_an_event_nobody_registered_for_concerns_nobody(acme: Acme) -> None:
     unheard = Announcement(organization=acme.organization, mode="live", event="weather.changed", target="")
-    assert registry.messages(unheard) == []
+    assert fanning.owed(unheard, database_now()) == []
     assert delivery.deliver(uuid.uuid4()) is False

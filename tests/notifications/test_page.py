@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from notifications import views
 from notifications.models import Announcement, Delivery
 from tests.approvals.conftest import Acme, acme, enter  # noqa: F401 - fixtures
 from tests.hostile import TEXTS, problems
@@ -46,7 +45,7 @@ def test_others_do_not(acme: Acme, enter: Enter) -> None:  # noqa: F811
 
 
 def test_it_is_paged_by_key(acme: Acme, enter: Enter, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    monkeypatch.setattr(views, "PAGE", 2)
+    monkeypatch.setattr("notifications.views.log.PAGE", 2)
     made = [a_delivery(acme).id for _ in range(5)]
     client, seen, address = enter(acme.admin), [], "/settings/deliveries"
     for _ in range(3):

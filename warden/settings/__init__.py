@@ -13,6 +13,7 @@ from warden import env
 
 from .database import database
 from .redis import broker, cache
+from .slack import *  # noqa: F403 - SLACK_…
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 WARDEN_ENV = env.choice("WARDEN_ENV", "production", ("production", "local", "test"))
@@ -273,6 +274,9 @@ MAILERS = {
         "OPTIONS": {"file_path": str(WARDEN_HOME / "mail")},
     }
 }
+
+# --- Webhooks -------------------------------------------------------------------------------------------------------
+WEBHOOK_ALLOW_PRIVATE_NETWORKS = env.networks("WEBHOOK_ALLOW_PRIVATE_NETWORKS")
 
 # --- Celery: hints only; PostgreSQL is the truth ----------------------------------------------------------------------
 _visibility = {"visibility_timeout": 300, "socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 15}

@@ -1,0 +1,1 @@
+"""Verbs. Each writes its audit event in the transaction of what it changes."""
