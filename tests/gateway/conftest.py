@@ -101,21 +101,26 @@ def tiers(agent: Agent) -> None:
     Permission.objects.create(agent=agent, action="database.drop", effect="deny")
 
 
+def make_world(server: Server, client: httpx.Client, slug: str = "acme") -> World:
+    """An organization of that slug, alike to every other made here."""
+    organization = Organization.objects.create(slug=slug, name=slug.title())
+    owner, approver, colleague = people(organization, "owner", "approver", "approver")
+    bot = Agent.objects.create(organization=organization, slug="support-bot", name="Support bot", owner_user=owner)
+    tiers(bot)
+    return World(
+        server,
+        organization,
+        owner,
+        approver,
+        colleague,
+        bot,
+        make_key(organization, agent=bot),
+        make_key(organization, mode="test"),
+        client,
+    )
+
+
 @pytest.fixture
 def world(server: Server) -> Iterator[World]:
-    acme = Organization.objects.create(slug="acme", name="Acme")
-    owner, approver, colleague = people(acme, "owner", "approver", "approver")
-    bot = Agent.objects.create(organization=acme, slug="support-bot", name="Support bot", owner_user=owner)
-    tiers(bot)
     with httpx.Client(base_url=server.url, timeout=20) as client:
-        yield World(
-            server,
-            acme,
-            owner,
-            approver,
-            colleague,
-            bot,
-            make_key(acme, agent=bot),
-            make_key(acme, mode="test"),
-            client,
-        )
+        yield make_world(server, client)
