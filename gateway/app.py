@@ -179,7 +179,7 @@ class Gateway:
             return _over(quota)
         try:
             if scope["method"] == "POST":
-                body = await read_body(scope, receive)
+                body = await read_body(receive, settings.GATEWAY_BODY_LIMIT)
                 if body is None:
                     return _with(answers.TOO_LARGE, quota.headers)
                 if more := len(body) // UNIT:  # reading it takes time, keeping it room
@@ -208,9 +208,8 @@ def _with(answer: Answer, headers: tuple[tuple[bytes, bytes], ...]) -> Answer:
     return Answer(answer.status, answer.body, answer.headers + headers)
 
 
-async def read_body(scope: Scope, receive: Receive) -> bytes | None:
-    """The body, or None when it is over GATEWAY_BODY_LIMIT bytes. Raises TooSlow; CancelledError for who is gone."""
-    limit: int = settings.GATEWAY_BODY_LIMIT
+async def read_body(receive: Receive, limit: int) -> bytes | None:
+    """The body, or None when it is over `limit` bytes. Raises TooSlow; CancelledError for who is gone."""
     body = bytearray()
     more = True
     try:

@@ -12,6 +12,7 @@ from django.core.asgi import get_asgi_application  # noqa: E402 - after the sett
 
 from gateway.app import Gateway, Receive, Scope, Send  # noqa: E402
 from warden.checks import refuse_to_start  # noqa: E402
+from warden.people import People  # noqa: E402
 
 AGENTS = ("/sdk/",)
 
@@ -21,7 +22,7 @@ class Application:
 
     def __init__(self) -> None:
         refuse_to_start()
-        self.people = get_asgi_application()
+        self.people = People(get_asgi_application())
         self.agents: Gateway | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,8 +33,10 @@ class Application:
             if self.agents is None:
                 raise RuntimeError("the server did not run the lifespan protocol")
             await self.agents(scope, receive, send)
-        else:
+        elif scope["type"] == "http":
             await self.people(scope, receive, send)
+        else:
+            raise ValueError(f"{scope['type']} is not spoken here")
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

@@ -33,6 +33,7 @@ class Note(Job[str]):
 
 
 ORGANIZATION = uuid.uuid4()
+LIMIT = 262_144  # bytes
 
 
 async def note(batch: Batch, jobs: list[Note]) -> None:
@@ -247,18 +248,20 @@ def part(body: bytes, *, more: bool) -> dict[str, Any]:
 
 async def test_a_body_in_very_many_parts_is_put_together_in_time() -> None:
     parts = [part(b"x", more=True)] * 200_000
-    assert await asyncio.wait_for(read_body({}, receiving(*parts, part(b"y", more=False))), 5) == b"x" * 200_000 + b"y"
+    assert (
+        await asyncio.wait_for(read_body(receiving(*parts, part(b"y", more=False)), LIMIT), 5) == b"x" * 200_000 + b"y"
+    )
 
 
 async def test_who_is_gone_claims_nothing() -> None:
     with pytest.raises(asyncio.CancelledError):
-        await read_body({}, receiving({"type": "http.disconnect"}))
+        await read_body(receiving({"type": "http.disconnect"}), LIMIT)
 
 
 async def test_a_body_that_does_not_arrive_is_waited_for_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "BODY_PATIENCE", 0.1)
     with pytest.raises(app.TooSlow):
-        await read_body({}, receiving(part(b"{", more=True)))
+        await read_body(receiving(part(b"{", more=True)), LIMIT)
 
 
 @pytest.mark.parametrize("table", ["approval_open_once", "approval_digest"])
