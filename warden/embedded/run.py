@@ -37,7 +37,7 @@ def run(*, demo: bool) -> int:
         clear(home)
         _raise_file_limit()
         planned = plan(home)
-        values = environment(home, planned.services, port=port) | {"PROMETHEUS_MULTIPROC_DIR": str(_counts(home))}
+        values = environment(home, planned.services, port=port) | {"PROMETHEUS_MULTIPROC_DIR": str(counts_folder(home))}
         supervisor = stack.enter_context(Supervisor(home, env=values))
         try:
             _start(supervisor, home, claim, host, port, demo=demo)
@@ -148,7 +148,7 @@ def environment(home: Home, addresses: Services, *, port: int) -> dict[str, str]
     }
 
 
-def _counts(home: Home) -> Path:
+def counts_folder(home: Home) -> Path:
     """An empty folder in which the processes count, for /metrics: Prometheus expects counts to begin again."""
     folder = home.path / "metrics"
     shutil.rmtree(folder, ignore_errors=True)
