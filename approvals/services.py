@@ -13,6 +13,7 @@ from accounts.models import Organization, User
 from approvals import metrics, rules, states
 from approvals.case import case_of, roles_of
 from approvals.models import Approval, Review
+from audit import spans
 from audit.clock import database_now
 from audit.leaf import SYSTEM, Actor, Entry, Mode
 from audit.record import record_all
@@ -23,6 +24,7 @@ CHANNEL = "warden_approval"  # agents that wait listen here; see approvals.intak
 NOBODY = "Nobody decided in time"
 
 
+@spans.traced("review")
 def review(
     *,
     approval_id: uuid.UUID,

@@ -14,6 +14,7 @@ from agents import policy
 from agents.load import AgentFacts, KeyFacts, Loaded
 from approvals import intake, states
 from approvals.digest import digest
+from audit import spans
 from audit.ids import show_id
 from audit.leaf import Entry, timestamp
 from gateway import metrics
@@ -42,11 +43,9 @@ class Judged:
 def judge(job: Check, key: KeyFacts, loaded: Loaded, batch: Batch) -> Judged:
     """Asks the policy, at the time of the batch."""
     body = job.body
-    decision = policy.decide(
-        loaded.policy,
-        policy.Request(body.agent_id, body.action, job.context, key.environment or None),
-        batch.now,
-    )
+    request = policy.Request(body.agent_id, body.action, job.context, key.environment or None)
+    with spans.span("decide", job.trace):
+        decision = policy.decide(loaded.policy, request, batch.now)
     if decision.outcome == "ask" and decision.amount is not None and decision.amount >= LARGEST:
         decision = replace(decision, outcome="deny", code="amount_invalid", reason="Amount is too large to ask about")
     return Judged(job, key, loaded, loaded.agents[body.agent_id], decision)

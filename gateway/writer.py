@@ -16,6 +16,7 @@ import psycopg
 import structlog
 from psycopg import AsyncConnection
 
+from audit import spans
 from audit.leaf import COLUMNS, Entry, Row, row
 from gateway import metrics
 
@@ -91,13 +92,14 @@ class Batch:
 class Job[A]:
     """One request's work. `future` is answered after the commit, with what `answer` then holds."""
 
-    __slots__ = ("answer", "future", "until")
+    __slots__ = ("answer", "future", "trace", "until")
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
         self.future: asyncio.Future[A] = loop.create_future()
         self.answer: A | None = None
         self.until = loop.time() + WAIT
+        self.trace = spans.here()
 
     def refuse(self) -> None:
         """503, unless it is answered already or nobody waits any more."""
@@ -106,6 +108,10 @@ class Job[A]:
 
 
 type Work[J] = Callable[[Batch, list[J]], Awaitable[None]]
+
+
+def _trace(lane: str, jobs: list[Any], seconds: float) -> None:
+    spans.happened("commit", seconds, (job.trace for job in jobs), lane=lane, jobs=len(jobs))
 
 
 running: "set[Lane[Any]]" = set()  # in this process
@@ -211,6 +217,7 @@ class Lane[J: Job[Any]]:
                 # A job without an answer went on to another lane, and waits there.
                 if job.answer is not None and not job.future.done():
                     job.future.set_result(job.answer)
+            batch.after.append(partial(_trace, self.name, jobs, time.monotonic() - started))
             for then in batch.after:
                 try:
                     then()

@@ -13,6 +13,7 @@ import structlog
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
+from audit import spans
 from audit.clock import database_now
 from notifications import disabling, metrics, registry
 from notifications.fanning import fan_out
@@ -38,6 +39,7 @@ def due(limit: int = 200) -> list[uuid.UUID]:
     return list(_sendable(database_now()).order_by("due_at").values_list("id", flat=True)[:limit])
 
 
+@spans.traced("delivery")
 def deliver(delivery_id: uuid.UUID) -> bool:
     """Sends one message, unless it is sent, not due, or another worker holds it. Returns whether it was handed over.
 

@@ -11,6 +11,7 @@ django.setup(set_prefix=False)
 from django.core.asgi import get_asgi_application  # noqa: E402 - after the settings
 
 from gateway.app import Gateway, Receive, Scope, Send  # noqa: E402
+from warden import tracing  # noqa: E402
 from warden.checks import refuse_to_start  # noqa: E402
 from warden.people import People  # noqa: E402
 
@@ -52,4 +53,4 @@ class Application:
                 return
 
 
-application = Application()
+application = tracing.around(Application())

@@ -8,7 +8,7 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks.registry import registry
 from django.db import connection
 
-from warden import env
+from warden import env, tracing
 
 DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 
@@ -51,6 +51,15 @@ def production(**_: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+@register()
+def traces(**_: Any) -> list[CheckMessage]:
+    """warden.E008: traces are wanted, and what makes them is not there."""
+    if not tracing.is_wanted() or tracing.is_installed():
+        return []
+    hint = "Run: uv sync --extra otel; or unset OTEL_EXPORTER_OTLP_ENDPOINT."
+    return [Error("OpenTelemetry is not installed.", hint=hint, id="warden.E008")]
 
 
 @register(Tags.database)

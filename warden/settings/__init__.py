@@ -249,6 +249,9 @@ GATEWAY_MAX_WAITERS = env.integer("GATEWAY_MAX_WAITERS", 10_000, low=1, high=1_0
 
 # --- Watching ---------------------------------------------------------------------------------------------------------
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
+OTEL_EXPORTER_OTLP_ENDPOINT = env.url(
+    "OTEL_EXPORTER_OTLP_ENDPOINT", "", schemes=("https", "http"), hint="Such as http://127.0.0.1:4318"
+)
 LOG_LEVEL = env.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error"))
 
 # --- Mail -----------------------------------------------------------------------------------------------------------
