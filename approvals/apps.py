@@ -6,10 +6,11 @@ class ApprovalsConfig(AppConfig):
     verbose_name = "Approvals"
 
     def ready(self) -> None:
-        from approvals import news
+        from approvals import measures, news
         from approvals.slack import card
         from notifications import registry
 
+        measures.connect()
         registry.register("approval.", news.ApprovalTopic(), news.EVENTS)
         registry.register_digest(news.waiting)
         registry.register_card("approval.", card.card)

@@ -53,10 +53,15 @@ class ApprovalTopic(Topic):
         people: tuple[Membership, ...] = ()
         if asks and is_open:
             members = Membership.objects.filter(organization=approval.organization, user__is_active=True)
+            persons = [
+                (member, rules.Person(member.user_id, member.role))
+                for member in members.select_related("user").order_by("user__email")
+            ]
+            widened = announcement.event == "approval.escalated"  # who could decide before was asked before
             people = tuple(
                 member
-                for member in members.select_related("user").order_by("user__email")
-                if rules.can_person(case, rules.Person(member.user_id, member.role))
+                for member, person in persons
+                if rules.can_person(case, person) and not (widened and case.rule.lets(person.role))
             )
         team = approval.agent.owner_team_id
         return Facts(

@@ -6,7 +6,8 @@ class GatewayConfig(AppConfig):
     verbose_name = "The agents' door"
 
     def ready(self) -> None:
-        from gateway import news
+        from gateway import measures, news
         from notifications import registry
 
+        measures.connect()
         registry.register("log.", news.LogTopic(), news.EVENTS)

@@ -8,6 +8,7 @@ class NotificationsConfig(AppConfig):
     def ready(self) -> None:
         from accounts.pages import Page, register
         from notifications import disabling, registry
+        from notifications.alerts import ready as alerts
         from notifications.slack import ready
 
         registry.register("channel.", disabling.ChannelTopic())
@@ -25,3 +26,4 @@ class NotificationsConfig(AppConfig):
         ):
             register(page)
         ready.ready(self)
+        alerts.connect()

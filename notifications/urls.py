@@ -1,11 +1,12 @@
 """/settings/…"""
 
-from django.urls import path
+from django.urls import include, path
 
 from notifications import views
 
 app_name = "notifications"
 urlpatterns = [
+    path("alerts/", include("notifications.alerts.urls")),
     path("channels", views.channels, name="channels"),
     path("channels/new/<str:transport>", views.channel_new, name="channel_new"),
     path("channels/<str:chn_id>", views.channel, name="channel"),

@@ -6,6 +6,7 @@ from django.http import HttpRequest
 
 from accounts.models import Organization
 from approvals.models import Approval
+from notifications.models import Alert
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
@@ -20,5 +21,10 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "organization": organization,
         "organizations": Organization.objects.filter(memberships__user=user),
         "mode": mode,
+        "firing": (
+            Alert.objects.filter(rule__organization=organization, rule__mode=mode, resolved_at=None).count()
+            if request.membership.may("settings:read")  # type: ignore[attr-defined]
+            else 0
+        ),
         "inbox_count": Approval.objects.filter(organization=organization, mode=mode, state="pending").count(),
     }

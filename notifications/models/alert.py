@@ -47,9 +47,13 @@ class Alert(models.Model):
     value = models.FloatField()
     worst = models.FloatField()
     resolved_at = models.DateTimeField(null=True, blank=True)
+    told_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its firing was announced; empty while its rule is muted."
+    )
 
     class Meta:
         ordering = ["-id"]
+        indexes = [models.Index(fields=["rule", "-id"], name="alert_page")]
         constraints = [models.UniqueConstraint(fields=["rule"], condition=Q(resolved_at=None), name="alert_fires_once")]
 
     def __str__(self) -> str:

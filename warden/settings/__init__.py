@@ -298,6 +298,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(WARDEN_HOME / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "expire": {"task": "approvals.tasks.expire", "schedule": 5.0, "options": {"expires": 5}},
     "deliver": {"task": "notifications.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "alerts": {"task": "notifications.alerts.tasks.evaluate", "schedule": 15.0, "options": {"expires": 15}},
     "forget": {"task": "gateway.tasks.forget", "schedule": 3600.0, "options": {"expires": 600}},
 }
 

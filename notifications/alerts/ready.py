@@ -1,0 +1,38 @@
+"""What alerts hand in when Warden starts."""
+
+from accounts.pages import Page
+from accounts.pages import register as register_page
+from accounts.signals import organization_created
+from notifications import registry
+from notifications.alerts import measures, rules
+from notifications.alerts.news import AlertTopic
+from notifications.models import Delivery
+
+NEWEST = 20_000  # messages that are looked at
+
+
+def delivery_failures(scope: measures.Scope) -> float:
+    """Messages made within the window that were tried and did not go out: given up, or to be tried again."""
+    recent = Delivery.objects.filter(
+        organization_id=scope.organization_id, mode=scope.mode, created_at__gte=scope.since
+    ).order_by("-id")[:NEWEST]
+    states = recent.values_list("state", "attempts", "error")
+    return float(
+        sum(state == "failed" or (state == "due" and attempts > 0 and bool(error)) for state, attempts, error in states)
+    )
+
+
+def connect() -> None:
+    registry.register("alert.", AlertTopic())
+    measures.register(measures.Measure("delivery_failures", "Messages not delivered", delivery_failures))
+    organization_created.connect(rules.begin)
+    register_page(
+        Page(
+            "notifications:alerts",
+            "Alerts",
+            "What fires when something is wrong, and who hears.",
+            "siren",
+            "settings:read",
+            54,
+        )
+    )
