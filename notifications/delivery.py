@@ -108,7 +108,6 @@ def _failed(delivery: Delivery, error: TransportError, milliseconds: int) -> Non
     given_up = error.permanent or delivery.attempts >= ATTEMPTS
     said = str(error)[:SAID]
     with transaction.atomic():
-        _attempted(delivery, milliseconds, said, succeeded=False)
         if given_up:
             mine = _held(delivery).update(state=Delivery.State.FAILED, leased_until=None, error=said)
         else:
@@ -116,6 +115,7 @@ def _failed(delivery: Delivery, error: TransportError, milliseconds: int) -> Non
             mine = _held(delivery).update(due_at=database_now() + pause, leased_until=None, error=said)
         if mine and error.disable and delivery.channel_id:
             disabling.disable(delivery.channel_id, address=delivery.address, because=said)
+        _attempted(delivery, milliseconds, said, succeeded=False)
     metrics.attempted(delivery, "given_up" if given_up else "failed")
     if given_up:
         log.warning("a message was given up", delivery=str(delivery.id), error=said)

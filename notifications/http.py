@@ -61,17 +61,20 @@ def request(
     target = f"{path}?{parts.query}" if parts.query else path
     connection = _connect(parts, addresses)
     # A server that trickles bytes is never idle for long: the clock, not the silence, ends it.
-    watch = threading.Timer(deadline, _hang_up, [connection])
+    late = threading.Event()
+    watch = threading.Timer(deadline, _hang_up, [connection, late])
     watch.daemon = True
     watch.start()
     try:
         connection.request(method, target, body=body or None, headers=dict(headers or {}))
         answer = connection.getresponse()
         read = answer.read(LARGEST)
+        if late.is_set():  # what was read ends where we hung up: it is no answer
+            raise TimeoutError("hung up")
         return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, read)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        late = "" if watch.is_alive() else f" within {deadline:.0f} seconds"
-        raise Unreachable(f"{parts.hostname} did not answer{late}: {_why(error)}") from error
+        within = f" within {deadline:.0f} seconds" if late.is_set() else ""
+        raise Unreachable(f"{parts.hostname} did not answer{within}: {_why(error)}") from error
     finally:
         watch.cancel()
         connection.close()
@@ -102,6 +105,8 @@ def check_url(url: str) -> SplitResult:
     try:
         literal = ipaddress.ip_address(parts.hostname)
     except ValueError:
+        if "[" in parts.netloc:
+            raise BadAddress("The brackets hold no IPv6 address.") from None
         return parts
     check_address(literal)
     return parts
@@ -146,12 +151,14 @@ def _faces(address: Address) -> list[Address]:
         return [address]
     if address.ipv4_mapped:  # ::ffff:10.0.0.1 is 10.0.0.1
         return [address.ipv4_mapped]
+    if address in _NAT64:  # 64:ff9b::10.0.0.1 is carried to 10.0.0.1
+        return [ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)]
     faces: list[Address] = [address]
     if address.sixtofour:
         faces.append(address.sixtofour)
     if address.teredo:
         faces.extend(address.teredo)
-    if address in _NAT64 or int(address) >> 32 == 0:  # 64:ff9b::10.0.0.1 and the old ::10.0.0.1
+    if int(address) >> 32 == 0:  # the old ::10.0.0.1
         faces.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return faces
 
@@ -168,7 +175,7 @@ def _connect(parts: SplitResult, addresses: list[str]) -> http.client.HTTPConnec
             continue
         connection = http.client.HTTPConnection(host, parts.port or port, timeout=CONNECT)
         connection.auto_open = 0  # never a second connection, which would look the name up again
-        connection.default_port = port  # so that Host leaves it out exactly where it is the scheme's own
+        connection.default_port = 443 if parts.scheme == "https" else 80  # the one that Host leaves out
         try:
             if parts.scheme == "https":
                 raw = ssl.create_default_context().wrap_socket(raw, server_hostname=host)
@@ -181,7 +188,8 @@ def _connect(parts: SplitResult, addresses: list[str]) -> http.client.HTTPConnec
     raise Unreachable(f"{host} could not be reached: {_why(problem)}") from problem
 
 
-def _hang_up(connection: http.client.HTTPConnection) -> None:
+def _hang_up(connection: http.client.HTTPConnection, late: threading.Event) -> None:
+    late.set()
     if connection.sock is not None:
         try:
             connection.sock.shutdown(socket.SHUT_RDWR)
