@@ -85,6 +85,21 @@ _OTHERS = {
     "member:leave": Sentence("log-out", "{actor} left the organization"),
     "invitation:resend": Sentence("mail", "{actor} sent the invitation of {email} again"),
     "invitation:revoke": Sentence("circle-slash", "{actor} revoked the invitation of {email}"),
+    "channel:create": Sentence("megaphone", "{actor} created the channel {name}"),
+    "channel:change": Sentence("pencil", "{actor} changed the channel {name}[: {fields}]"),
+    "channel:rotate": Sentence("refresh-cw", "{actor} gave the channel {name} a new secret"),
+    "channel:enable": Sentence("circle-play", "{actor} turned the channel {name} on"),
+    "channel:disable": Sentence("circle-pause", "{actor} turned the channel {name} off[: {because}]"),
+    "channel:delete": Sentence("trash-2", "{actor} deleted the channel {name}"),
+    "channel:test": Sentence("send", "{actor} sent a test to the channel {name}"),
+    "delivery:retry": Sentence("repeat", "{actor} had {event} delivered again[ to {address}]"),
+    "preference:change": Sentence("bell", "{actor} changed what they are told of[: {fields}]"),
+    "mail:test": Sentence("mail-check", "{actor} tested the mail server[, which said: {answer}]"),
+    "slack:connect": Sentence("plug", "{actor} connected Slack[ ({name})]"),
+    "slack:disconnect": Sentence("unplug", "{actor} disconnected Slack[ ({name})]"),
+    "slack:disable": Sentence("circle-pause", "{actor} turned Slack off[: {because}]"),
+    "slack:link": Sentence("link", "{actor} linked {email} to a Slack user[ {slack_user}]"),
+    "slack:unlink": Sentence("unlink", "{actor} unlinked {email} from a Slack user[ {slack_user}]"),
     "alert:fire": Sentence("siren", "The alert {named} fired[: {rule}]"),
     "alert:resolve": Sentence("circle-check", "The alert {named} is resolved"),
     "alert_rule:create": Sentence("bell-plus", "{actor} created the alert rule {named}"),
@@ -161,7 +176,7 @@ def _value(gap: str, event: Told, data: Mapping[str, Any]) -> str:
         case "fields":
             value = [name.replace("_", " ") for name in changed]
         case "named":
-            value = changed.get("name")
+            value = data.get("named") or changed.get("name")
         case "actor":
             value = event.actor or "Warden"
         case "kind" | "agent" | "action" | "target" | "result":

@@ -13,7 +13,7 @@ from audit.sentences import SENTENCES, icon, tell
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ["audit", "accounts", "agents", "notifications", "approvals", "gateway", "warden"]
 VERBS = re.compile(r'(?:verb=|_write\(\s*)"([a-z_]+)"')
-TOLD = re.compile(r'(?:tell|tell_everywhere|_end|_told_of_login)\(\s*(?:[a-z_.]+,\s*)*"([a-z_]+:[a-z_]+)"')
+TOLD = re.compile(r'(?:tell|_tell|tell_everywhere|_end|_told_of_login)\(\s*(?:[a-z_.]+,\s*)*"([a-z_]+:[a-z_]+)"')
 WHOLE = re.compile(r'"((?:agent|person|system):[a-z_]+:[a-z_]+)"')
 
 
@@ -42,7 +42,9 @@ def sources(room: str) -> list[str]:
 def test_every_kind_that_is_written_has_a_sentence():
     kinds = {kind for room in ROOMS for text in sources(room) for kind in WHOLE.findall(text)}
     # tell("member:add", …) records person:member:add or system:member:add.
-    kinds |= {f"person:{what}" for text in sources("accounts") for what in TOLD.findall(text)}
+    kinds |= {f"person:{what}" for room in ROOMS for text in sources(room) for what in TOLD.findall(text)}
+    channels = (ROOT / "notifications/services/channels.py").read_text()
+    kinds |= {f"person:channel:{verb}" for verb in re.findall(r'_tell\(\s*"([a-z_]+)"', channels)}
     # write_event(verb="create", row=…) records person:agent:create, and so on for what the module changes.
     for path in (ROOT / "agents/services").glob("*.py"):
         subject = {name for name, _ in PREFIXES.values()} & {path.stem.removesuffix("s")}
@@ -81,6 +83,7 @@ def test_every_sentence_has_an_icon_and_no_sentence_is_empty():
         ),
         (Told("person:team:members"), {"name": "T", "added": ["x", "y"]}, "ann changed the team T, added x, y"),
         (Told("person:rule:create"), {"after": {"name": "Two"}}, "ann created the approval rule Two"),
+        (Told("system:alert:fire"), {"named": "Backlog"}, "The alert Backlog fired"),
         (Told("robot:thing:do_it"), {}, "ann: thing do it a.b"),
         (Told(""), {}, "ann:  a.b"),
     ],
