@@ -248,6 +248,7 @@ def held(approval_id: str) -> Iterator[None]:
             cursor.execute("SELECT 1 FROM approvals_approval WHERE id = %s FOR UPDATE", [read_id("apr", approval_id)])
             yield
     finally:
+        session.rollback()
         session.close()
 
 
