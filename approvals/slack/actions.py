@@ -140,6 +140,8 @@ def _named(app: SlackApp, value: object) -> tuple[Approval | None, str]:
     """The request of this organization that a button or a dialog names, and the digest it carries."""
     name, digest = read_value(value)
     approval_id = read_id("apr", name)
+    if approval_id is None:
+        return None, digest
     return Approval.objects.filter(id=approval_id, organization=app.organization).first(), digest
 
 

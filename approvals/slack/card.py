@@ -31,6 +31,8 @@ VERDICTS: dict[str, rules.Verdict] = {APPROVE: "approve", DENY: "deny"}
 def card(announcement: Announcement) -> Card:
     """The card of an announcement's request. Raises Approval.DoesNotExist."""
     approval_id = read_id("apr", announcement.target)
+    if approval_id is None:
+        raise ValueError(f"{announcement.target!r} names no approval")
     approval = Approval.objects.get(id=approval_id, organization_id=announcement.organization_id)
     return card_of(approval, database_now())
 

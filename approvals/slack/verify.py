@@ -24,6 +24,13 @@ from notifications.slack.apps import identify, signing_secret_of
 from notifications.slack.client import SlackError
 
 WINDOW = 300  # seconds, Slack's own advice
+# Twelve times the window, and longer than a link lives that was offered in Slack. A few at a time, waiting for nobody.
+FORGET = """
+DELETE FROM notifications_slackcall WHERE signature IN (
+    SELECT signature FROM notifications_slackcall WHERE at < clock_timestamp() - interval '1 hour'
+    ORDER BY at LIMIT 100 FOR UPDATE SKIP LOCKED
+)
+"""
 _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
 _TIMESTAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
 _FORM = "application/x-www-form-urlencoded"
@@ -86,7 +93,11 @@ def check(signed: Signed) -> Call:
     """
     if abs(database_now().timestamp() - int(signed.timestamp)) > WINDOW:
         raise Forged("older than five minutes, or from the future")
-    app = _challenged(signed) if signed.payload.get("type") == "url_verification" else _app(signed)
+    app = None
+    if signed.payload.get("type") == "url_verification":
+        _check_challenge(signed)
+    else:
+        app = _app(signed)
     is_new = take(signed.signature)
     if not is_new and not signed.is_retry:
         raise Forged("a replay")
@@ -96,6 +107,7 @@ def check(signed: Signed) -> Call:
 def take(name: str) -> bool:
     """Whether this signature (or envelope of Socket Mode) comes for the first time. Waits for a twin in progress."""
     with connection.cursor() as cursor:
+        cursor.execute(FORGET)
         cursor.execute(
             "INSERT INTO notifications_slackcall (signature) VALUES (%s) ON CONFLICT DO NOTHING", [name[:80]]
         )
@@ -110,7 +122,7 @@ def _app(signed: Signed) -> SlackApp:
     raise Forged("signed by nobody we know")
 
 
-def _challenged(signed: Signed) -> None:
+def _check_challenge(signed: Signed) -> None:
     """A challenge names no workspace: any secret that is ours will do, as the answer tells nothing."""
     secrets = {settings.SLACK_SIGNING_SECRET, *map(signing_secret_of, SlackApp.objects.filter(is_active=True))}
     if not any(_is_signed_by(secret, signed) for secret in secrets):

@@ -13,8 +13,9 @@ from django.views.decorators.http import require_POST
 
 from approvals.slack import actions
 from approvals.slack.actions import Reply
-from approvals.slack.verify import Forged, check, read
+from approvals.slack.verify import Forged, check, read, take, workspace
 from notifications.models import SlackApp
+from notifications.slack.apps import identify
 
 log = structlog.get_logger(__name__)
 Handler = Callable[[SlackApp, Mapping[str, Any]], Reply]
@@ -48,3 +49,20 @@ def _door(handle: Handler) -> Callable[[HttpRequest], HttpResponse]:
 interactions = _door(actions.interaction)
 commands = _door(actions.command)
 events = _door(actions.event)
+
+_KINDS = {"interactive": actions.interaction, "slash_commands": actions.command, "events_api": actions.event}
+
+
+def heard(
+    app: SlackApp, kind: str, envelope: str, payload: Mapping[str, Any]
+) -> tuple[dict[str, Any] | None, Callable[[], None] | None]:
+    """The same, by Socket Mode: the answer's body, and what is done after it. An envelope counts once."""
+    handle = _KINDS.get(kind)
+    enterprise, team = workspace(payload)
+    if handle is None or identify(app).team_id != team or (enterprise and app.enterprise_id not in ("", enterprise)):
+        return None, None
+    with transaction.atomic():
+        if not take(f"envelope:{envelope}"):
+            return None, None
+        reply = handle(app, payload)
+    return reply.body, reply.after

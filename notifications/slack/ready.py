@@ -13,9 +13,7 @@ from notifications.slack import apps
 def ready(config: AppConfig) -> None:
     """Registers the settings page, and takes up what the environment says once there is an organization for it."""
     register(
-        Page(
-            "slack:settings", "Slack", "The app, its workspace, the test of it.", "message-square", "settings:read", 56
-        )
+        Page("slack:settings", "Slack", "The app, its workspace, its channels.", "message-square", "settings:read", 56)
     )
     post_migrate.connect(_adopt, sender=config, dispatch_uid="slack")
     organization_created.connect(_adopt, dispatch_uid="slack")
