@@ -3,13 +3,17 @@
   const wide = matchMedia("(min-width: 75rem)");
   const pane = document.getElementById("pane");
 
-  // Where the focus goes once a fragment has come: to what is typed next, without moving what is read; to a result, at the top.
+  // Where the focus goes once a fragment has come: to what is typed next, with what is read left where it is; or to a
+  // result, at the top.
+  const scroller = () => (pane && wide.matches ? pane : document.scrollingElement);
+  let place = 0;
+  document.addEventListener("htmx:before:swap", () => { place = scroller().scrollTop; });
   document.addEventListener("htmx:after:swap", () => {
     const target = document.querySelector("#approval [data-focus]");
     if (!target) return;
     target.focus({ preventScroll: true });
-    if (target.dataset.focus !== "top") return;
-    if (pane && wide.matches) pane.scrollTop = 0;
+    if (target.dataset.focus !== "top") scroller().scrollTop = place;
+    else if (scroller() === pane) pane.scrollTop = 0;
     else target.scrollIntoView({ block: "center" });
   });
 
