@@ -15,6 +15,7 @@ Effect = Literal["allow", "ask", "deny"]
 Risk = Literal["low", "medium", "high", "critical"]
 Role = Literal["owner", "admin", "approver", "auditor", "viewer"]
 Mode = Literal["live", "test"]
+Severity = Literal["info", "warning", "critical"]
 Amount = Annotated[Decimal, Meta(description="A number, or a string where a double would not be exact.")]
 Owner = Annotated[Line | None, Meta(description="E-mail of the member who owns it.")]
 OwnerTeam = Annotated[Line | None, Meta(description="Slug of the team that owns it.")]
@@ -210,3 +211,35 @@ class ChangeOrganization(Struct, forbid_unknown_fields=True):
 
 class Pause(Struct, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=PLAIN)]
+
+
+class AlertRulesQuery(Struct, forbid_unknown_fields=True):
+    mode: Mode = "live"
+
+
+class AlertsQuery(Struct, forbid_unknown_fields=True):
+    mode: Mode = "live"
+    firing: bool = False
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    after: Annotated[str | None, Meta(description="The id of the last one you have; older ones follow.")] = None
+
+
+class ChangeAlertRule(Struct, forbid_unknown_fields=True):
+    name: Line | UnsetType = UNSET
+    measure: Annotated[Line, Meta(examples=["denial_rate"])] | UnsetType = UNSET
+    threshold: Annotated[float, Meta(ge=0, description="Fires above it. 0.3 is 30 %.")] | UnsetType = UNSET
+    window_minutes: Annotated[int, Meta(ge=1, le=1_440)] | UnsetType = UNSET
+    severity: Severity | UnsetType = UNSET
+    channels: (
+        Annotated[list[Line], Meta(max_length=50, description="Names; none: the owners and admins, by mail.")]
+        | UnsetType
+    ) = UNSET
+    is_active: bool | UnsetType = UNSET
+    muted_until: Moment | UnsetType | None = UNSET
+
+
+class NewAlertRule(ChangeAlertRule, kw_only=True):
+    name: Line
+    measure: Annotated[Line, Meta(examples=["denial_rate"])]
+    threshold: Annotated[float, Meta(ge=0, description="Fires above it. 0.3 is 30 %.")]
+    mode: Mode = "live"

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import SCOPES
 from gateway import bodies as sdk
-from warden.api import agents, approvals, keys, organization, record, rules  # noqa: F401 - they register themselves
+from warden.api import agents, alerts, approvals, keys, organization, record, rules  # noqa: F401 - they register themselves
 from warden.api.endpoint import ENDPOINTS, Endpoint
 
 TEMPLATE = "#/components/schemas/{name}"
@@ -26,6 +26,8 @@ TAGS = {
     "approvals": "What waits for people, and their decisions.",
     "logs": "What agents say they did.",
     "events": "The record: everything that was asked, decided and changed.",
+    "alert-rules": "What fires when it is above its threshold, and who is told.",
+    "alerts": "What fires now, and what did.",
     "organization": "Settings, the pause, the organization's key.",
     "members": "People and their roles.",
     "invitations": "How people come in.",
