@@ -16,14 +16,14 @@ def rule_sentence(rule: Mapping[str, Any]) -> str:
     approvals, denials = int(rule["approvals"]), int(rule["denials"])
     enough = "One approval is enough" if approvals == 1 else f"{_count(approvals).capitalize()} approvals are needed"
     ends = "one denial ends it" if denials == 1 else f"{_count(denials)} denials end it"
-    steps = "".join(map(_step, rule.get("escalation", ())))
+    steps = "".join(map(step_sentence, rule.get("escalation", ())))
     return (
         f"{article} {join(deciders, 'or')} decides. {enough}; {ends}. {_reason(rule)} "
         f"{steps}Undecided, it expires after {duration(int(rule['minutes']))}."
     )
 
 
-def _step(step: Mapping[str, Any]) -> str:
+def step_sentence(step: Mapping[str, Any]) -> str:
     """`After 30 minutes owners and the team finance may decide too. `"""
     who = [f"{ROLES[role].lower()}s" for role in step["roles"]]
     who += [f"the team {team['slug']}" for team in step["teams"]]

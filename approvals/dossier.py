@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from accounts.models import Membership
+from agents.words import step_sentence
 from approvals import rules, states
 from approvals.case import case_of
 from approvals.models import Approval, Review
@@ -35,9 +36,19 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Due:
+    """A step of the escalation in words, when it is due, and whether it was reached."""
+
+    words: str
+    at: datetime
+    reached: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Dossier:
     row: Row
     rule: rules.Rule
+    steps: list[Due]
     similar: Similar
     reviews: list[Said]
     trail: list[Event]
@@ -58,6 +69,12 @@ def dossier(approval: Approval, membership: Membership, now: datetime) -> Dossie
     return Dossier(
         row=line,
         rule=case.rule,
+        steps=[
+            Due(step_sentence(snapshot), approval.created_at + step.after, number < approval.escalated)
+            for number, (snapshot, step) in enumerate(
+                zip(approval.rule.get("escalation", ()), case.rule.steps, strict=True)
+            )
+        ],
         similar=similar(approval),
         reviews=[
             Said(review, review.user_id in line.tally.counted)

@@ -74,6 +74,7 @@ class Held:
     claim_until: datetime | None
     claimed_at: datetime | None
     lapsed_at: datetime | None
+    requesters: list[uuid.UUID]
 
     @property
     def approval_id(self) -> str:
@@ -141,6 +142,8 @@ async def _round(
         held = latest.get(request.digest)
         if held and (reply := _standing(held, request, now)):
             replies[index] = reply
+            if reply.kind == "pending" and (others := set(request.requesters) - set(held.requesters)):
+                await _join(connection, held, sorted(others))
         elif held and _claimable(held, now):
             # One of them claims; the others look again, and see it claimed.
             if held.id in to_claim:
@@ -168,6 +171,15 @@ async def _round(
             else:
                 again.append(index)
     return again
+
+
+async def _join(connection: Connection, held: Held, others: list[uuid.UUID]) -> None:
+    """Puts those for whom it is asked again into its chain: what their key waits for is not theirs to decide (I3)."""
+    await connection.execute(
+        "UPDATE approvals_approval SET requesters = requesters || %s::uuid[] WHERE id = %s AND state = 'pending'",
+        [others, held.id],
+    )
+    held.requesters += others
 
 
 async def _clear_away(connection: Connection, held: Held, now: datetime, entries: list[Entry]) -> None:
@@ -333,6 +345,7 @@ def _held(request: Ask, now: datetime) -> Held:
         None,
         None,
         None,
+        request.requesters,
     )
 
 

@@ -1,4 +1,4 @@
-"""Where the time of a request goes, for those who collect traces. Without a tracer (warden.tracing) nothing happens here.
+"""Where the time of a request goes, for those who collect traces. Without a tracer (warden.tracing) nothing happens.
 
 A span says what was done and how it ended: never a context, a reason, an address or the text of an exception (I11).
 """

@@ -1,5 +1,6 @@
 """System checks: a server or worker with a mistake in its settings does not start, and says how to mend it."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -63,7 +64,7 @@ def traces(**_: Any) -> list[CheckMessage]:
 
 
 @register(Tags.database)
-def durable(databases: list[str] | None = None, **_: Any) -> list[CheckMessage]:
+def durable(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     """warden.E006: production refuses a database that forgets what it committed (I2)."""
     if not settings.PRODUCTION or not databases or env.problems:
         return []

@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry, where OTEL_EXPORTER_OTLP_ENDPOINT says who collects them. Elsewhere nothing of it is imported.
+"""Traces by OpenTelemetry, where OTEL_EXPORTER_OTLP_ENDPOINT says who collects them. Elsewhere none of it is imported.
 
 What the SDK reads from the environment (OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, …) holds.
 """
@@ -16,9 +16,11 @@ from audit import spans
 from audit.spans import Attributes, Place
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
+NEEDED = ("opentelemetry", "opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.exporter.otlp")
 UNTRACED = ("/health/", "/metrics", "/static/")
 
 
@@ -29,27 +31,29 @@ def is_wanted() -> bool:
 
 def is_installed() -> bool:
     """Whether the extra `otel` is."""
-    return all(map(find_spec, ("opentelemetry", "opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")))
+    return all(map(find_spec, NEEDED))
 
 
-def start() -> None:
-    """Traces this process, and sends what it traced now and then. A collector that is away costs traces, nothing else."""
+def start() -> "TracerProvider":
+    """Traces this process, and sends what it traced now and then. A collector that is away costs traces, no more."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     os.environ.setdefault("OTEL_SERVICE_NAME", "warden")
+    os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", "3")  # seconds: a server that ends waits for it
     provider = TracerProvider(resource=Resource.create())
     endpoint = settings.OTEL_EXPORTER_OTLP_ENDPOINT.rstrip("/")
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces")))
     spans.install(Tracer(provider))
+    return provider
 
 
 class Tracer:
     """Spans as OpenTelemetry has them."""
 
-    def __init__(self, provider: Any) -> None:
+    def __init__(self, provider: "TracerProvider") -> None:
         from opentelemetry import context, trace
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -119,9 +123,9 @@ def around(application: App) -> App:
 
 def _name(scope: Any) -> str:
     """What was asked for: `check`, or `GET /approvals`. Never the whole path: some let people in."""
-    from gateway import routes  # when there are requests, there are models
+    from gateway import answers, routes  # when there are requests, there are models
 
     if scope["path"].startswith("/sdk/"):
         found = routes.find(scope["method"], scope["path"])
-        return found[0].name if not isinstance(found, routes.Answer) else "unknown"
+        return found[0].name if not isinstance(found, answers.Answer) else "unknown"
     return f"{scope['method']} /{scope['path'].split('/')[1][:32]}"

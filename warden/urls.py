@@ -16,6 +16,7 @@ urlpatterns = [
     path("inbox/live", approvals.live, name="inbox_live"),
     path("approvals/", include("approvals.urls")),
     path("settings/", include("notifications.urls")),
+    path("", include("approvals.slack.urls")),
     path("health/live", health.live, name="health_live"),
     path("health/ready", health.ready, name="health_ready"),
     path("metrics", metrics, name="metrics"),

@@ -11,6 +11,7 @@ from approvals import clock, rules
 from approvals.case import case_of
 from approvals.inbox import Desk, Filters
 from approvals.models import Approval
+from approvals.news import ApprovalTopic
 from approvals.rules import Case, Person, Rule, Step
 from audit.clock import database_now
 from audit.models import Event
@@ -128,3 +129,22 @@ def test_what_no_longer_waits_is_not_escalated(acme: Acme) -> None:
     waiting(acme, 12, step(10, roles=["admin"]), state="cancelled", decided_at=database_now())
     waiting(acme, 12, step(10, roles=["admin"]), minutes=11)
     assert clock.escalate_due() == 0
+
+
+@pytest.mark.django_db
+def test_the_page_says_what_is_due_and_what_was_reached(acme: Acme, enter: Any) -> None:
+    approval = waiting(acme, 12, step(10, roles=["admin"]), step(30, person=acme.approver))
+    clock.escalate_due()
+    text = enter(acme.admin).get(f"/approvals/{approval.approval_id}").content.decode()
+    assert "<b>Escalated.</b>" in text
+    assert "After 10 minutes admins may decide too." in text
+    assert "Due " in text
+    assert "may decide" in text.partition('id="trail"')[2]  # the step, in what happened
+
+
+@pytest.mark.django_db
+def test_whom_a_step_adds_is_told_and_nobody_who_was_asked_before(acme: Acme) -> None:
+    waiting(acme, 12, step(10, roles=["owner", "admin"], person=acme.approver))
+    clock.escalate_due()
+    facts = ApprovalTopic().facts(Announcement.objects.get())
+    assert {member.user for member in facts.people} == {acme.admin, acme.approver}

@@ -10,6 +10,7 @@ from django.db import connection
 
 from agents.models import Agent, ApiKey, Permission
 from approvals.models import Approval
+from approvals.rules import Refused
 from audit.ids import new_id, read_id
 from audit.models import Event
 from tests.gateway.conftest import World, make_key, tiers
@@ -71,6 +72,16 @@ def test_a_log_with_an_idempotency_key_is_written_once(world: World) -> None:
     assert first.json() == again.json()
     assert Event.objects.filter(kind="agent:action:log").count() == 1
     assert world.post("/sdk/log", said | {"status": "failed"}, Idempotency_Key="log-1").status_code == 422
+
+
+def test_nobody_approves_what_their_own_key_asks_again(world: World) -> None:
+    asked = world.check("deploy.production", {"version": "1"})
+    own = make_key(world.acme, agent=world.bot, created_by=world.approver)
+    assert world.check("deploy.production", {"version": "1"}, key=own)["approval_id"] == asked["approval_id"]
+    with pytest.raises(Refused, match="on your behalf"):
+        world.decide(asked["approval_id"], by=world.approver)
+    world.decide(asked["approval_id"], by=world.colleague)
+    assert world.check("deploy.production", {"version": "1"}, key=own)["allowed"] is True
 
 
 # Keys end

@@ -88,7 +88,7 @@ def unknown(expr: str, known: dict[str, Known]) -> list[str]:
     wrong = []
     for selector, grouped in found:
         if selector.name not in series:
-            wrong.append(selector.name)
+            wrong.append(str(selector.name))
         else:
             asked = {matcher.name for matcher in selector.matchers.matchers} | grouped
             wrong += [f"{selector.name}{{{label}}}" for label in sorted(asked - series[selector.name])]

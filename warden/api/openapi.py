@@ -13,7 +13,16 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import SCOPES
 from gateway import bodies as sdk
-from warden.api import agents, alerts, approvals, keys, organization, record, rules  # noqa: F401 - they register themselves
+from warden.api import (  # noqa: F401 - they register themselves
+    agents,
+    alerts,
+    approvals,
+    channels,
+    keys,
+    organization,
+    record,
+    rules,
+)
 from warden.api.endpoint import ENDPOINTS, Endpoint
 
 TEMPLATE = "#/components/schemas/{name}"
@@ -32,6 +41,8 @@ TAGS = {
     "members": "People and their roles.",
     "invitations": "How people come in.",
     "teams": "Some members, by a name.",
+    "channels": "Where the organization hears of things: mail, Slack, signed webhooks.",
+    "deliveries": "What was sent, and what came of it.",
 }
 ERRORS = {
     401: "No valid credential",

@@ -1,4 +1,4 @@
-"""create_channel TRANSPORT NAME ADDRESS [--mode test] [--event E]… [--agent SLUG]… [--team SLUG]… [--risk R]… [--json]"""
+"""create_channel TRANSPORT NAME ADDRESS [--event EVENT]… [--agent SLUG]… [--risk RISK]… [--json]"""
 
 from argparse import ArgumentParser
 from typing import Any
