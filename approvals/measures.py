@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from django.db.models import ExpressionWrapper, F, Min
+from django.db.models import ExpressionWrapper, F, Min, QuerySet
 from django.db.models.fields import DurationField
 
 from approvals import states
@@ -37,7 +37,7 @@ def about_to_expire(scope: Scope) -> float:
     return float(late[:MANY].count())
 
 
-def _waiting(scope: Scope):  # type: ignore[no-untyped-def]
+def _waiting(scope: Scope) -> QuerySet[Approval]:
     return Approval.objects.filter(
         organization_id=scope.organization_id, mode=scope.mode, state=states.PENDING, expires_at__gt=scope.now
     )

@@ -67,4 +67,5 @@ def unknown_callers(scope: Scope) -> float:
 def _recent(scope: Scope) -> list[tuple[str, str, int]]:
     with connection.cursor() as cursor:
         cursor.execute(RECENT, [scope.organization_id, scope.mode, scope.since, NEWEST])
-        return cursor.fetchall()
+        rows: list[tuple[str, str, int]] = cursor.fetchall()
+    return rows

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 
 from notifications.alerts import measures
 from notifications.alerts.rules import FIELDS, is_muted
@@ -39,12 +40,12 @@ class AlertRuleForm(forms.Form):
     is_active = forms.BooleanField(label="Active", required=False, initial=True)
 
     def __init__(
-        self, *args: Any, channels: list[Channel], now: datetime, rule: AlertRule | None = None, **kwargs: Any
+        self, data: QueryDict | None, *, channels: list[Channel], now: datetime, rule: AlertRule | None = None
     ) -> None:
         initial = {name: getattr(rule, name) for name in FIELDS} if rule else {}
         if rule:
             initial["channels"] = [str(pk) for pk in rule.channels.values_list("pk", flat=True)]
-        super().__init__(*args, initial=initial, **kwargs)
+        super().__init__(data, initial=initial)
         self.now = now
         self.fields["measure"].choices = [(each.name, each.label) for each in measures.known()]  # type: ignore[attr-defined]
         mutes = list(MUTES.items())

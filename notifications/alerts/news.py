@@ -73,7 +73,7 @@ class AlertTopic(Topic):
 def _alert(announcement: Announcement) -> Alert | None:
     rows = Alert.objects.select_related("rule__organization")
     mine = rows.filter(rule__organization_id=announcement.organization_id, rule__mode=announcement.mode)
-    return mine.filter(pk=read_id("alt", announcement.target)).first()
+    return mine.filter(pk__in=[read_id("alt", announcement.target)]).first()
 
 
 def _unit(alert: Alert) -> str:

@@ -22,7 +22,7 @@ PAGE = 50
 def find(request: MemberRequest, alr_id: str) -> AlertRule:
     """The rule of that id in this organization and mode. Raises Http404 for everything else."""
     scope = AlertRule.objects.filter(organization=request.organization, mode=request.mode)
-    rule = scope.select_related("organization").filter(pk=read_id("alr", alr_id)).first()
+    rule = scope.select_related("organization").filter(pk__in=[read_id("alr", alr_id)]).first()
     if rule is None:
         raise Http404
     return rule

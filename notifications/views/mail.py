@@ -28,7 +28,7 @@ def mail(request: MemberRequest) -> HttpResponse:
         tested(organization=request.organization, by=request.membership, answer=answer, accepted=accepted)
         (messages.success if accepted else messages.error)(request, answer)
         return redirect("notifications:mail")
-    mailer: dict[str, Any] = settings.MAILERS["default"]  # type: ignore[assignment]
+    mailer: dict[str, Any] = settings.MAILERS["default"]
     options = mailer.get("OPTIONS", {})
     tls = "from the start" if options.get("use_ssl") else "STARTTLS" if options.get("use_tls") else "none"
     context = {

@@ -23,10 +23,12 @@ from notifications.models import Channel, Delivery, SlackApp, SlackLink
 from notifications.outbox import announce
 from notifications.vault import seal
 from tests import factories
+from tests.approvals import conftest as desk
 from tests.approvals.conftest import Acme, make_acme
 from tests.slack.fake import FakeSlack, Server
 
 _triggers = itertools.count(1)
+acme, enter = desk.acme, desk.enter  # fixtures, for every test here
 
 
 def sign(secret: str, body: bytes, timestamp: str) -> str:

@@ -16,8 +16,8 @@ from notifications.models import Channel, SlackApp, SlackLink
 from notifications.slack import apps, links
 from notifications.vault import unseal
 from tests import factories
-from tests.approvals.conftest import Acme, acme, enter  # noqa: F401 - fixtures
-from tests.slack.conftest import Office
+from tests.approvals.conftest import Acme
+from tests.slack.conftest import Hand, Office
 from tests.slack.fake import FakeSlack
 
 Enter = Callable[[User], Client]
@@ -265,8 +265,7 @@ def test_the_environment_configures_the_first_organization_once(environment: Fak
 
 
 def test_clicks_count_before_anything_was_posted(acme: Acme, environment: FakeSlack, client: Client) -> None:
-    """Which workspace the environment's token is of, Slack is asked when it first matters, and only for signed calls."""
-    from tests.slack.conftest import Hand
+    """Which workspace the environment's token is of: Slack is asked when it first matters, by signed calls alone."""
 
     organization = apps.first_organization()
     assert organization
