@@ -16,7 +16,7 @@ def send(delivery: Delivery) -> str:
     app = SlackApp.objects.select_related("organization").filter(organization_id=delivery.organization_id).first()
     if app is None or not app.is_active:
         because = app.disabled_because if app else "Slack is not connected. Connect it in the settings."
-        raise TransportError(because or "Slack is disabled.", permanent=True)
+        raise TransportError(because or "Slack is disabled.", permanent=True, disable=True)
     try:
         apps.identify(app, timeout=PATIENCE)
         return _send(app, delivery)

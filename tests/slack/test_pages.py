@@ -107,7 +107,7 @@ def test_an_auditor_reads_and_changes_nothing(office: Office, enter: Enter) -> N
 def test_disconnecting_is_asked_and_then_nothing_works(office: Office, enter: Enter) -> None:
     office.request()
     client = enter(office.acme.admin)
-    assert "Disconnect Acme?" in client.get(f"{PAGE}/disconnect").content.decode()
+    assert 'Disconnect <bdi class="hostile" dir="ltr">Acme</bdi>?' in client.get(f"{PAGE}/disconnect").content.decode()
     assert SlackApp.objects.exists()
     client.post(f"{PAGE}/disconnect")
     assert not SlackApp.objects.exists()

@@ -110,6 +110,7 @@ def _programs(home: Home, host: str, port: int) -> Iterator[Program]:
         argv=(*celery, "beat", "--loglevel", "info", "--pidfile="),
         cwd=REPOSITORY,
     )
+    yield Program(name="slack", argv=(*MANAGE, "slack_socket"), cwd=REPOSITORY)
 
 
 def manage(words: list[str]) -> int:
