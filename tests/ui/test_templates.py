@@ -24,7 +24,9 @@ def test_every_template_compiles(path):
 @pytest.mark.parametrize("path", TEMPLATES, ids=name)
 def test_no_template_has_inline_styles_or_scripts(path):
     source = re.sub(r"{%.*?%}|{{.*?}}", "", path.read_text())
-    assert not re.search(r"\sstyle\s*=|<style|javascript:|\shx-on", source)
+    if not name(path).startswith("mail/"):  # mail has no policy of ours, and no style but inline that all programs show
+        assert not re.search(r"\sstyle\s*=|<style", source)
+    assert not re.search(r"javascript:|\shx-on", source)
     assert not re.search(r"<[a-z][^>]*\son[a-z]+\s*=", source)
     for attributes, body in re.findall(r"<script\b([^>]*)>(.*?)</script>", source, re.DOTALL):
         assert ("src=" in attributes and not body.strip()) or 'type="application/json"' in attributes
