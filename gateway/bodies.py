@@ -105,6 +105,19 @@ class ApprovalAnswer(Struct, omit_defaults=True):
     claim: ClaimAnswer | UnsetType | None = UNSET
 
 
+class WhoamiAnswer(Struct):
+    """Whose key this is, and what it opens now."""
+
+    key_id: str
+    key_name: str
+    organization_id: str
+    mode: Literal["live", "test"]
+    agent_id: str | None  # None: it speaks for every agent of the organization
+    environment: str | None
+    scopes: list[str]
+    expires_at: str | None
+
+
 class ErrorAnswer(Struct, omit_defaults=True):
     detail: str
     code: str | UnsetType = UNSET

@@ -11,10 +11,11 @@ from django.conf import settings
 
 from approvals import states
 from approvals.intake import Held
-from audit.ids import read_id
+from audit.ids import read_id, show_id
+from audit.leaf import timestamp
 from gateway import answers
 from gateway.answers import Answer, encode, ok
-from gateway.bodies import CheckBody, LogBody
+from gateway.bodies import CheckBody, LogBody, WhoamiAnswer
 from gateway.claiming import may_see, show
 from gateway.jobs import Cancel, Check, Claim, Log, closed
 from gateway.parse import Malformed, read
@@ -55,6 +56,33 @@ async def check(request: "Request", _: uuid.UUID | None) -> Answer:
         raise Malformed("idempotency_key: differs from the header Idempotency-Key")
     request.check = Check(request.key_hash, body, header or body.idempotency_key)
     return await request.gateway.lanes.run(request.check)
+
+
+async def whoami(request: "Request", _: uuid.UUID | None) -> Answer:
+    """GET /sdk/whoami"""
+    seen = await request.gateway.reader.read(request.key.id)  # for the time and the epoch: it is no approval's
+    era = seen.era
+    key = era.cached_key(request.key_hash) or await era.key(request.key_hash)
+    if key is None:
+        return answers.UNAUTHORIZED
+    if refused := closed(key, seen.now):
+        return refused
+    loaded = await era.of(key.organization_id)
+    agent = loaded.agents.get(str(key.agent_id)) if loaded and key.agent_id else None
+    if key.agent_id and agent is None:
+        return answers.UNAUTHORIZED  # deleted, and its keys with it
+    return ok(
+        WhoamiAnswer(
+            key_id=show_id("key", key.id),
+            key_name=key.name,
+            organization_id=str(key.organization_id),
+            mode=key.mode,
+            agent_id=agent.slug if agent else None,
+            environment=key.environment or None,
+            scopes=sorted(key.scopes),
+            expires_at=timestamp(key.expires_at) if key.expires_at else None,
+        )
+    )
 
 
 async def log(request: "Request", _: uuid.UUID | None) -> Answer:
@@ -197,9 +225,9 @@ async def _send_part(send: "Send", text: str) -> None:
     await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
 
 
-CHECK, LOG, APPROVAL = Handler(check), Handler(log), Handler(approval)
+CHECK, LOG, APPROVAL, WHOAMI = Handler(check), Handler(log), Handler(approval), Handler(whoami)
 CLAIM, CANCEL, EVENTS = Handler(claim), Handler(cancel), Handler(approval, events)
-FIXED = {"/sdk/check": ("POST", CHECK), "/sdk/log": ("POST", LOG)}
+FIXED = {"/sdk/check": ("POST", CHECK), "/sdk/log": ("POST", LOG), "/sdk/whoami": ("GET", WHOAMI)}
 OF_APPROVAL = {"": ("GET", APPROVAL), "events": ("GET", EVENTS), "claim": ("POST", CLAIM), "cancel": ("POST", CANCEL)}
 
 

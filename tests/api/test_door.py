@@ -33,7 +33,7 @@ def test_an_agents_key_never_gets_in(db, world, endpoint):
             assert "This is an agent's key" in answer["detail"]
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda each: each.operation)
+@pytest.mark.parametrize("endpoint", [each for each in ENDPOINTS if each.scope], ids=lambda each: each.operation)
 def test_each_endpoint_asks_for_its_scope_and_for_a_role_that_has_it(db, world, endpoint):
     person = a_member(world.acme, "owner")
     other = "agents:read" if endpoint.scope != "agents:read" else "logs:read"

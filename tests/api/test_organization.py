@@ -103,3 +103,12 @@ def test_who_may_read_people_and_settings(world, path):
     world.person("viewer")("GET", path, status=403)
     auditor = Api(a_token(a_member(world.acme, "auditor"), "agents:read"))
     auditor("GET", path, status=403)
+
+
+def test_whoever_holds_a_token_may_ask_what_it_opens(db, world):
+    person = a_member(world.acme, "owner")
+    token = Api(a_token(person, "agents:write", "logs:read"), person)
+    told = token("GET", "whoami", status=200)
+    assert (told["email"], told["role"], told["scopes"]) == (person.email, "owner", ["agents:write", "logs:read"])
+    Membership.objects.filter(user=person).update(role="viewer")
+    assert token("GET", "whoami", status=200)["scopes"] == []

@@ -209,3 +209,24 @@ def test_the_key_is_nowhere_in_the_record(world: World) -> None:
     world.check("email.send", {"note": "x"})
     assert not Event.objects.filter(body__contains=world.key[5:]).exists()
     assert json.loads(Event.objects.get().body)["actor"]["label"] == "support-bot"
+
+
+def test_a_key_learns_whose_it_is_as_long_as_it_opens_anything(world: World) -> None:
+    bound = world.get("/sdk/whoami").json()
+    assert (bound["agent_id"], bound["mode"], bound["environment"]) == ("support-bot", "live", None)
+    assert bound["organization_id"] == str(world.acme.id)
+    assert world.get("/sdk/whoami", world.test_key).json() | {"key_id": ""} == {
+        "key_id": "",
+        "key_name": "a key",
+        "organization_id": str(world.acme.id),
+        "mode": "test",
+        "agent_id": None,
+        "environment": None,
+        "scopes": ["sdk"],
+        "expires_at": None,
+    }
+    assert world.key not in world.get("/sdk/whoami").text
+    expired = make_key(world.acme, expires_at="2026-01-01T00:00:00Z")
+    assert world.get("/sdk/whoami", expired).status_code == 401
+    world.bot.api_keys.update(revoked_at="2026-01-01T00:00:00Z")
+    assert world.get("/sdk/whoami").status_code == 401

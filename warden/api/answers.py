@@ -9,6 +9,7 @@ from django.conf import settings
 from msgspec import Meta, Struct
 
 from accounts import models as accounts
+from accounts.tokens import token_may
 from agents import models as agents
 from agents.services.escalation import named
 from approvals import models as approvals
@@ -170,6 +171,20 @@ class Organization(Struct):
     paused_by: str
     paused_reason: str
     created_at: Moment
+
+
+class TokenHolder(Struct):
+    """A token, its person, and the scopes that the person's role includes now."""
+
+    token_id: str
+    token_name: str
+    email: str
+    name: str
+    role: Role
+    organization_id: str
+    organization: str
+    scopes: list[str]
+    expires_at: Moment | None
 
 
 class Member(Struct):
@@ -352,6 +367,20 @@ def organization(row: accounts.Organization) -> Organization:
         paused_by=row.paused_by,
         paused_reason=row.paused_reason,
         created_at=row.created_at,
+    )
+
+
+def token_holder(row: accounts.AccessToken) -> TokenHolder:
+    return TokenHolder(
+        token_id=show_id("tok", row.id),
+        token_name=row.name,
+        email=row.user.email,
+        name=row.user.name,
+        role=row.membership.role,  # type: ignore[arg-type]
+        organization_id=str(row.organization_id),
+        organization=row.organization.slug,
+        scopes=sorted(scope for scope in row.scopes if token_may(row, scope)),
+        expires_at=row.expires_at,
     )
 
 

@@ -109,7 +109,10 @@ def endpoint[F: Callable[..., Any]](method: str, where: str, scope: str, status:
 
 
 def authenticate(request: HttpRequest, scope: str) -> AccessToken:
-    """The token of this request, if it opens `scope` now. Raises Failure: 401, or 403 that says what is missing."""
+    """The token of this request, if it opens `scope` now (empty: any will do).
+
+    Raises Failure: 401, or 403 that says what is missing.
+    """
     scheme, _, raw = request.headers.get("Authorization", "").partition(" ")
     raw = raw.strip()
     if raw.startswith(tuple(PREFIXES.values())) or (not raw and "X-API-Key" in request.headers):
@@ -119,6 +122,8 @@ def authenticate(request: HttpRequest, scope: str) -> AccessToken:
     token = authenticate_token(raw)
     if token is None:
         raise Failure(401, "This access token is unknown, has expired or was revoked", **REALM)
+    if not scope:
+        return token
     if scope not in token.scopes:
         raise Failure(403, f"This token does not have the scope {scope}")
     if not token_may(token, scope):

@@ -22,6 +22,7 @@ from warden.api import (  # noqa: F401 - they register themselves
     organization,
     record,
     rules,
+    whoami,
 )
 from warden.api.endpoint import ENDPOINTS, Endpoint
 
@@ -41,6 +42,7 @@ TAGS = {
     "members": "People and their roles.",
     "invitations": "How people come in.",
     "teams": "Some members, by a name.",
+    "whoami": "Whose token this is.",
     "channels": "Where the organization hears of things: mail, Slack, signed webhooks.",
     "deliveries": "What was sent, and what came of it.",
 }
@@ -108,6 +110,15 @@ AGENT_ROUTES = [
         (401, 403, 404, 413, 422, 429, 503),
         sdk.LogBody,
         [IDEMPOTENCY],
+    ),
+    AgentRoute(
+        "GET",
+        "/sdk/whoami",
+        "whoami",
+        "Whose key this is",
+        "Its agent, mode and environment.",
+        sdk.WhoamiAnswer,
+        (401, 403, 429, 503),
     ),
     AgentRoute(
         "GET",
@@ -276,9 +287,9 @@ def _operation(each: Endpoint, schemas: dict[Any, Any], components: dict[str, An
         "operationId": each.operation,
         "tags": [each.tag],
         "summary": each.summary,
-        "description": f"{each.description} Scope: {each.scope}.".strip(),
+        "description": f"{each.description} Scope: {each.scope or 'any'}.".strip(),
         "parameters": parameters,
-        "security": [{"accessToken": [each.scope]}],
+        "security": [{"accessToken": [each.scope] if each.scope else []}],
         "responses": {str(each.status): success, **_references(errors)},
     }
     if each.body:

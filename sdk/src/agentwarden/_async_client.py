@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from ._config import settings
 from ._core import Call, Core, Effect, Send, Steps
 from ._execute import execute
-from ._models import Approval, CheckResult, Claim, LogResult
+from ._models import Approval, CheckResult, Claim, Identity, LogResult
 from ._protect import ContextSource, Protected
 
 if TYPE_CHECKING:
@@ -192,6 +192,10 @@ class AsyncAgentWarden:
     async def cancel(self, approval_id: str) -> Approval:
         """Give up: nobody is asked any more; see `AgentWarden.cancel`."""
         return await self._run(self._core.cancel(approval_id))
+
+    async def whoami(self) -> Identity:
+        """Whose key this is; see `AgentWarden.whoami`."""
+        return await self._run(self._core.whoami())
 
     async def _run(self, steps: Steps[T]) -> T:
         """Perform the effects of one operation."""

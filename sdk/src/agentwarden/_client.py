@@ -12,7 +12,7 @@ from ._config import settings
 from ._core import Call, Core, Effect, Send, Steps
 from ._errors import ValidationError
 from ._execute import execute
-from ._models import Approval, CheckResult, Claim, LogResult
+from ._models import Approval, CheckResult, Claim, Identity, LogResult
 from ._protect import ContextSource, Protected
 
 if TYPE_CHECKING:
@@ -253,6 +253,10 @@ class AgentWarden:
         Raises APIError (status 409, `code` already_decided) when it is too late for that.
         """
         return self._run(self._core.cancel(approval_id))
+
+    def whoami(self) -> Identity:
+        """Whose key this is: its organization, agent, mode and environment. Nothing is recorded."""
+        return self._run(self._core.whoami())
 
     def _run(self, steps: Steps[T]) -> T:
         """Perform the effects of one operation."""

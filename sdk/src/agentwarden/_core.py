@@ -23,10 +23,12 @@ from ._models import (
     Approval,
     CheckResult,
     Claim,
+    Identity,
     LogResult,
     parse_approval,
     parse_check,
     parse_claim,
+    parse_identity,
     parse_log,
 )
 from ._outbox import Outbox
@@ -238,6 +240,9 @@ class Core:
 
     def cancel(self, approval_id: str) -> Steps[Approval]:
         return parse_approval((yield from self.exchange(cancel_request(approval_id))), approval_id)
+
+    def whoami(self) -> Steps[Identity]:
+        return parse_identity((yield from self.exchange(Request("GET", "/sdk/whoami"))))
 
     # -- what could not be reported yet ------------------------------------------------------------------------
 

@@ -19,6 +19,17 @@ from ._json import MalformedJSON, decode, encode
 API_KEY = "test_FakeWardenFakeWardenFakeWardenFakeWar"
 BASE_URL = "http://localhost"
 
+IDENTITY = {
+    "key_id": "key_fake",
+    "key_name": "The key of a fake",
+    "organization_id": "org_fake",
+    "mode": "test",
+    "agent_id": None,
+    "environment": None,
+    "scopes": ["sdk"],
+    "expires_at": None,
+}
+
 RuleEffect = Literal["allow", "ask", "deny"]
 Verdict = Literal["approved", "denied"]
 
@@ -126,6 +137,8 @@ class FakeServer:
                     return self._check(value, body, request.headers.get("Idempotency-Key"))
                 case "POST", "sdk", "log":
                     return self._log(value)
+                case "GET", "sdk", "whoami":
+                    return self._answer(200, IDENTITY)
                 case "GET", "sdk", "approvals", approval_id:
                     return self._shown(approval_id)
                 case "POST", "sdk", "approvals", approval_id, "claim":

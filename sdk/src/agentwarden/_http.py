@@ -17,6 +17,7 @@ from ._models import Answer
 from ._requests import Request
 from ._version import __version__
 
+TOKEN_PREFIX = "wpat_"  # noqa: S105 - a person's access token, with which the command line reads /api
 LARGEST_ANSWER = 4 * 1024 * 1024  # bytes, after decompression
 
 
@@ -27,7 +28,10 @@ class _Key(httpx.Auth):
         self._settings = settings
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["X-API-Key"] = self._settings.api_key
+        if self._settings.api_key.startswith(TOKEN_PREFIX):
+            request.headers["Authorization"] = f"Bearer {self._settings.api_key}"
+        else:
+            request.headers["X-API-Key"] = self._settings.api_key
         yield request
 
 

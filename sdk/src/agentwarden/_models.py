@@ -114,6 +114,21 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose key this is. `agent_id` None: it speaks for every agent of the organization. `expires_at` is aware."""
+
+    key_id: str
+    key_name: str
+    organization_id: str
+    mode: str
+    agent_id: str | None
+    environment: str | None
+    scopes: tuple[str, ...]
+    expires_at: datetime | None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """One HTTP answer, read to its end. Header names are lower case."""
 
@@ -197,6 +212,12 @@ class Fields:
         if value is None or isinstance(value, dict):
             return value
         raise self.malformed(f"'{self._where}{name}' is not an object")
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        value = self._value.get(name)
+        if isinstance(value, list) and all(isinstance(each, str) for each in value):
+            return tuple(value)
+        raise self.malformed(f"'{self._where}{name}' is not a list of texts")
 
     def fields(self, name: str) -> Fields | None:
         value = self.object(name)
@@ -283,6 +304,21 @@ def parse_approval(answer: Answer, approval_id: str) -> Approval:
         context=fields.object("context"),
         effective_context=fields.object("effective_context"),
         claimed=fields.object("claim") is not None,
+        request_id=answer.request_id,
+    )
+
+
+def parse_identity(answer: Answer) -> Identity:
+    fields = Fields.of(answer)
+    return Identity(
+        key_id=fields.need("key_id"),
+        key_name=fields.text("key_name") or "",
+        organization_id=fields.need("organization_id"),
+        mode=fields.need("mode"),
+        agent_id=fields.text("agent_id"),
+        environment=fields.text("environment"),
+        scopes=fields.texts("scopes"),
+        expires_at=fields.when("expires_at"),
         request_id=answer.request_id,
     )
 
