@@ -38,11 +38,13 @@ class Loaded:
     """One organization as of one epoch."""
 
     organization_id: uuid.UUID
+    slug: str
     cooldown_seconds: int
     claim_seconds: int
     policy: policy.Policy
-    agents: Mapping[str, AgentFacts]  # by slug and by UUID text
+    agents: Mapping[str, AgentFacts]  # by slug, by UUID text and by SPIFFE ID
     permissions: Mapping[str, PermissionFacts]
+    authz_paths: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +169,11 @@ def _load(organization_id: uuid.UUID) -> Loaded:
         if row.owner_team:
             people = [member.user_id for member in row.owner_team.members.all()]
         facts[row.slug] = facts[str(row.id)] = AgentFacts(row.id, row.slug, row.name, tuple(people))
+        if row.spiffe_id:
+            facts[row.spiffe_id] = facts[row.slug]
     return Loaded(
         organization.id,
+        organization.slug,
         organization.cooldown_seconds,
         organization.claim_seconds,
         policy.compile_policy(
@@ -185,4 +190,5 @@ def _load(organization_id: uuid.UUID) -> Loaded:
             for agent in agents
             for permission in agent.permissions
         },
+        frozenset(organization.authz_paths),
     )

@@ -8,6 +8,7 @@ import structlog
 
 from agents.load import KeyFacts
 from gateway import metrics
+from gateway.authz import Query
 
 if TYPE_CHECKING:
     from gateway.app import Request, Scope
@@ -24,6 +25,8 @@ def answered(request: "Request", scope: "Scope", status: int) -> None:
     live = key is not None and key.mode == "live"
     if live and (check := request.check) and (status == 200 or check.counted is metrics.REFUSED):
         metrics.checked(check.counted or metrics.REPEATED, seconds)
+        if isinstance(check, Query):
+            metrics.questioned(check.capability, check.denied)
     metrics.answered(request.endpoint, status, test=key is not None and not live)
     if status >= 500:
         log.warning("gateway.request", **_line(request, scope, status, seconds, key))

@@ -28,8 +28,10 @@ def error(status: int, detail: str, code: str | None = None, *headers: tuple[byt
 
 
 UNAUTHORIZED = error(401, "Invalid API key", None, (b"www-authenticate", b"Bearer"))
+WELL = Answer(200, b"{}")
 NO_AGENT = error(404, "Agent not found")
 NOT_FOUND = error(404, "Not found")
+NO_PATH = error(404, "No policy of this organization has this path")
 NO_APPROVAL = error(404, "Approval not found")
 FOREIGN_AGENT = error(403, "This API key belongs to another agent")
 NO_SCOPE = error(403, "This API key does not have the scope that this needs")

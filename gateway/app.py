@@ -1,6 +1,8 @@
 """The ASGI application that agents speak to: /sdk. It knows nothing of Django's request cycle."""
 
 import asyncio
+import base64
+import binascii
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -13,7 +15,7 @@ from django.db import connections
 from accounts.secrets import hash_secret, is_well_formed
 from agents.load import KeyFacts
 from agents.models.key import PREFIXES
-from gateway import access, answers, routes
+from gateway import access, answers, authz, routes
 from gateway.answers import Answer
 from gateway.jobs import Check
 from gateway.lanes import Lanes
@@ -31,6 +33,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[Any], Awaitable[None]]
 JSON = (b"content-type", b"application/json")
 FORMS = tuple(PREFIXES.values())
+OPA = "/v1/"  # where errors are said as an OPA says them
 SINGLE = (b"x-api-key", b"authorization", b"idempotency-key")  # sent twice, a proxy may have looked at the other
 BODY_PATIENCE = 20.0  # seconds for a body to arrive
 UNIT = 4_096  # bytes of a body that count as one more request
@@ -63,6 +66,7 @@ class Request:
         "id",
         "key",
         "key_hash",
+        "path",
         "query",
         "started",
         "streaming",
@@ -73,6 +77,7 @@ class Request:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         names = [name for name, _ in scope["headers"]] if len(self.headers) != len(scope["headers"]) else []
         self.doubled = any(names.count(name) > 1 for name in SINGLE)
+        self.path: str = scope["path"]
         self.query: bytes = scope.get("query_string", b"")
         self.id = self._request_id()
         self.started = time.perf_counter()
@@ -90,14 +95,25 @@ class Request:
         return secrets.token_hex(12).encode()
 
     def credential(self) -> str:
-        """The key, from X-API-Key or Authorization: Bearer; empty when there is none, or none of our form."""
+        """The key, from X-API-Key or Authorization (Bearer, or the password of Basic, which is what a client makes of
+        https://opa:KEY@host); empty when there is none, or none of our form."""
         raw = self.headers.get(b"x-api-key")
         if raw is None:
             scheme, _, raw = self.headers.get(b"authorization", b"").partition(b" ")
-            if scheme.lower() != b"bearer":
+            if scheme.lower() == b"basic":
+                raw = password(raw)
+            elif scheme.lower() != b"bearer":
                 return ""
         text = raw.strip().decode("latin-1")
         return text if is_well_formed(text, *FORMS) else ""
+
+
+def password(basic: bytes) -> bytes:
+    """The password in the credentials of HTTP Basic (RFC 7617); empty where they are malformed."""
+    try:
+        return base64.b64decode(basic.strip(), validate=True).partition(b":")[2]
+    except binascii.Error:
+        return b""
 
 
 class Gateway:
@@ -150,6 +166,8 @@ class Gateway:
         except Exception as error:
             log.error("gateway.failed", path=scope["path"], request_id=request.id.decode(), exc_info=error)
             answer = answers.FAILED
+        if answer is not None and answer.status >= 400 and request.path.startswith(OPA):
+            answer = authz.as_opa(answer)
         access.answered(request, scope, 200 if answer is None else answer.status)
         if answer is not None and not request.streaming:
             await respond(send, answer, request.id)
@@ -160,6 +178,8 @@ class Gateway:
             return found
         handler, argument = found
         request.endpoint = handler.name
+        if handler is routes.HEALTH:
+            return await handler.run(request, argument)
         if request.doubled:
             return answers.DOUBLED
         secret = request.credential()

@@ -27,6 +27,48 @@ class CheckBody(Struct):
     expires_in: Annotated[int, Meta(ge=1, le=2_592_000)] | None = None
 
 
+class DataInput(Struct):
+    """Who wants to do what to whom. Defaults are what an OPA calls undefined: denied."""
+
+    caller_spiffe_id: Annotated[str, Meta(max_length=2_048)] = ""
+    resource_spiffe_id: Annotated[str, Meta(max_length=2_048)] | None = None
+    callee_spiffe_id: Annotated[str, Meta(max_length=2_048)] | None = None
+    action: Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f\ud800-\udfff]*$(?!\n)")] = ""
+    timestamp: Any = None
+    caller_trust_domain: Annotated[str, Meta(max_length=255)] | None = None
+    resource_trust_domain: Annotated[str, Meta(max_length=255)] | None = None
+    context: dict[str, Any] | None = None
+
+    @property
+    def callee(self) -> str:
+        return self.callee_spiffe_id or self.resource_spiffe_id or ""
+
+
+class DataBody(Struct):
+    """A question as an OPA takes it."""
+
+    input: DataInput = msgspec.field(default_factory=DataInput)
+
+
+class DataResult(Struct, omit_defaults=True):
+    """The object that `agentweave/authz` gives; `agentweave/authz/allow` gives its `allow` alone."""
+
+    allow: bool
+    reason: str
+    policy_id: str
+    permission: str | UnsetType = UNSET
+    approval_id: str | UnsetType = UNSET
+    approval_url: str | UnsetType = UNSET
+    requires_approval: bool | UnsetType = UNSET
+
+
+class DataAnswer(Struct):
+    """Act only on a 200 whose `result`, or whose `result.allow`, is true."""
+
+    result: DataResult | bool
+    decision_id: str
+
+
 class LogBody(Struct):
     """What came of it."""
 

@@ -18,9 +18,9 @@ from audit import spans
 from audit.ids import show_id
 from audit.leaf import Entry, timestamp
 from gateway import metrics
-from gateway.answers import Answer, ok
+from gateway.answers import Answer
 from gateway.bodies import AuditProof, CheckAnswer
-from gateway.jobs import Check, actor
+from gateway.jobs import Check, Refusal, actor
 from gateway.writer import Batch
 
 ASKED = "This action requires human approval"
@@ -42,13 +42,13 @@ class Judged:
 
 def judge(job: Check, key: KeyFacts, loaded: Loaded, batch: Batch) -> Judged:
     """Asks the policy, at the time of the batch."""
-    body = job.body
-    request = policy.Request(body.agent_id, body.action, job.context, key.environment or None)
+    agent = loaded.agents[job.body.agent_id]
+    request = policy.Request(str(agent.id), job.body.action, job.context, key.environment or None, job.callee or None)
     with spans.span("decide", job.trace):
         decision = policy.decide(loaded.policy, request, batch.now)
     if decision.outcome == "ask" and decision.amount is not None and decision.amount >= LARGEST:
         decision = replace(decision, outcome="deny", code="amount_invalid", reason="Amount is too large to ask about")
-    return Judged(job, key, loaded, loaded.agents[body.agent_id], decision)
+    return Judged(job, key, loaded, agent, decision)
 
 
 def _entry(judged: Judged, kind: str, result: str, reason: str, target: str = "", **data: Any) -> Entry:
@@ -70,6 +70,7 @@ def _entry(judged: Judged, kind: str, result: str, reason: str, target: str = ""
             "policy_version": judged.loaded.policy.version,
             "environment": judged.key.environment,
             "trace": [_line(looked) for looked in decision.trace],
+            **({"callee": judged.job.callee} if judged.job.callee else {}),
             **data,
         },
     )
@@ -118,7 +119,7 @@ def ask(judged: Judged) -> intake.Ask:
             mode=key.mode,
             agent_id=judged.agent.id,
             action=body.action,
-            callee=None,
+            callee=judged.job.callee,
             environment=key.environment,
             context=judged.job.context,
             permission_id=permission.id,
@@ -130,7 +131,7 @@ def ask(judged: Judged) -> intake.Ask:
         key_id=key.id,
         requesters=sorted(set(chain)),
         action=body.action,
-        callee="",
+        callee=judged.job.callee,
         environment=key.environment,
         amount=decision.amount,
         currency=_currency(decision.currency),
@@ -209,7 +210,7 @@ def _answer(
     row = batch.record(entry)
     permission = judged.decision.permission
     judged.job.counted = (judged.agent.slug, permission.action if permission else metrics.OTHER, status)
-    return ok(
+    return judged.job.answer_of(
         CheckAnswer(
             allowed=allowed,
             requires_approval=status == "pending",
@@ -224,7 +225,8 @@ def _answer(
             expires_at=timestamp(held.expires_at) if held and status == "pending" else UNSET,
             effective_context=msgspec.Raw(held.context.encode()) if held and allowed else UNSET,
             cacheable=cacheable,
-        )
+        ),
+        "requires_approval" if status == "pending" else judged.decision.code,
     )
 
 
@@ -233,10 +235,10 @@ def approval_url(held: intake.Held) -> str:
     return f"{settings.SITE_URL}/approvals/{held.approval_id}"
 
 
-def unknown_agent(job: Check, key: KeyFacts, batch: Batch) -> None:
-    """Records that a key asked for an agent that is not there, or not its own."""
+def refuse(job: Check, refusal: Refusal, key: KeyFacts, batch: Batch) -> Answer:
+    """Records that a key asked what the policy is not asked about, such as for an agent that is not there."""
     job.counted = metrics.REFUSED
-    batch.record(
+    row = batch.record(
         Entry(
             kind="agent:check:refuse",
             organization_id=key.organization_id,
@@ -244,6 +246,7 @@ def unknown_agent(job: Check, key: KeyFacts, batch: Batch) -> None:
             actor=actor(key, ""),
             action=job.body.action,
             result="deny",
-            data={"agent_id": job.body.agent_id, "code": "unknown_agent"},
+            data={"agent_id": job.body.agent_id, "code": refusal.code} | ({"callee": job.callee} if job.callee else {}),
         )
     )
+    return job.refused(refusal, show_id("dec", row.id))

@@ -3,15 +3,22 @@
 import hashlib
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from agents.load import KeyFacts, Loaded
 from audit.canonical import canonical
 from audit.ids import read_id
 from audit.leaf import Actor
-from gateway.answers import FOREIGN_AGENT, NO_AGENT, NO_SCOPE, UNAUTHORIZED, Answer
-from gateway.bodies import CheckBody, LogBody
+from gateway.answers import FOREIGN_AGENT, NO_AGENT, NO_SCOPE, UNAUTHORIZED, Answer, ok
+from gateway.bodies import CheckAnswer, CheckBody, LogBody
 from gateway.writer import Job
+
+
+class Refusal(NamedTuple):
+    """A check that the policy is not asked about: a word for the record, and what /sdk answers."""
+
+    code: str
+    answer: Answer
 
 
 class Asked(Job[Answer]):
@@ -19,6 +26,7 @@ class Asked(Job[Answer]):
 
     __slots__ = ("idempotency_key", "key_hash")
     endpoint = ""
+    scope_needed = "sdk"
 
     def __init__(self, key_hash: bytes, idempotency_key: str | None = None) -> None:
         super().__init__()
@@ -40,18 +48,34 @@ class Asked(Job[Answer]):
 
 
 class Check(Asked):
-    __slots__ = ("body", "context", "context_text", "counted")
+    """`callee` is whom the action is done to, a SPIFFE ID, where the asker names one."""
+
+    __slots__ = ("body", "callee", "context", "context_text", "counted")
     endpoint = "check"
 
     def __init__(self, key_hash: bytes, body: CheckBody, idempotency_key: str | None) -> None:
         super().__init__(key_hash, idempotency_key)
         self.body = body
+        self.callee = ""
         self.context: dict[str, Any] = body.context or {}
         self.context_text = canonical(self.context)
         self.counted: tuple[str, str, str] | None = None  # as gateway.metrics.checked() wants it
 
     def agent_id(self, key: KeyFacts, loaded: Loaded) -> uuid.UUID:
         return loaded.agents[self.body.agent_id].id
+
+    def refusal(self, key: KeyFacts, loaded: Loaded) -> Refusal | None:
+        """Why this key does not get to ask the policy; None where it does."""
+        refused = named_agent(key, loaded, self.body.agent_id)
+        return Refusal("unknown_agent", refused) if refused else None
+
+    def answer_of(self, said: CheckAnswer, code: str) -> Answer:
+        """What is decided, in the words of who asks. `code` is the decision's."""
+        return ok(said)
+
+    def refused(self, refusal: Refusal, decision_id: str) -> Answer:
+        """Why nothing was decided, in the words of who asks."""
+        return refusal.answer
 
     def body_hash(self) -> bytes:
         body = self.body
@@ -103,11 +127,11 @@ def actor(facts: KeyFacts, slug: str) -> Actor:
     return Actor("agent", str(facts.id), slug)
 
 
-def closed(key: KeyFacts, now: datetime) -> Answer | None:
-    """Why this key opens nothing at `now`, the database's clock; None where it does."""
+def closed(key: KeyFacts, now: datetime, scope: str = "sdk") -> Answer | None:
+    """Why this key opens nothing at `now`, the database's clock; None where it has `scope`."""
     if not key.is_valid(now):
         return UNAUTHORIZED
-    return None if "sdk" in key.scopes else NO_SCOPE
+    return None if scope in key.scopes else NO_SCOPE
 
 
 def named_agent(facts: KeyFacts, loaded: Loaded, agent_id: str) -> Answer | None:

@@ -41,7 +41,7 @@ class Lanes:
     async def _admit(self, job: Asked, batch: Batch, era: Era) -> tuple[KeyFacts, Loaded] | None:
         """The key and the policy of now; None, with the job answered, where the key no longer opens this."""
         key = era.cached_key(job.key_hash)
-        if key is None or (refused := closed(key, batch.now)):
+        if key is None or (refused := closed(key, batch.now, job.scope_needed)):
             job.answer = UNAUTHORIZED if key is None else refused
             return None
         try:
@@ -52,9 +52,10 @@ class Lanes:
         if loaded is None:
             job.answer = UNAUTHORIZED
             return None
-        if isinstance(job, Check | Log) and (refused := named_agent(key, loaded, job.body.agent_id)):
-            if isinstance(job, Check):
-                checking.unknown_agent(job, key, batch)
+        if isinstance(job, Check) and (refusal := job.refusal(key, loaded)):
+            job.answer = checking.refuse(job, refusal, key, batch)
+            return None
+        if isinstance(job, Log) and (refused := named_agent(key, loaded, job.body.agent_id)):
             job.answer = refused
             return None
         return key, loaded

@@ -69,10 +69,23 @@ WAITING = Gauge(
     "agentwarden_waiting_agents", "Agents that wait for a person in this moment", multiprocess_mode="livesum"
 )
 
+AUTHZ_DENIED = Counter(
+    "agentweave_authz_denied_total",
+    "Live questions of OPA clients that were not allowed, and SVIDs refused",
+    ["reason"],
+)
+CAPABILITY_CALLS = Counter(
+    "agentweave_capability_calls_total",
+    "Live questions of OPA clients; capability is the permission that matched, without agentweave.",
+    ["capability"],
+)
+
 # Prometheus sees how much a count grew only where it saw it before: those that alerts ask for begin at none.
 for _kind in ERRORS.values():
     FAILURES.labels(_kind)
 CHECKS.labels(*REFUSED)
+for _reason in ("unknown_caller", "no_permission"):
+    AUTHZ_DENIED.labels(_reason)
 
 type Labels = tuple[str, str, str]
 
@@ -85,12 +98,21 @@ _commits: list[float] = []
 _rows: list[int] = []
 _approvals: list[str] = []
 _reloads: list[None] = []
+_capabilities: list[str] = []
+_authz_denied: list[str] = []
 
 
 def checked(labels: Labels, seconds: float) -> None:
     """One live check was answered: agent, permission, result."""
     _checks.append(labels)
     _seconds.append(seconds)
+
+
+def questioned(capability: str, denied: str) -> None:
+    """One live question of an OPA client was answered; `denied` is why it was not allowed, or empty."""
+    _capabilities.append(capability)
+    if denied:
+        _authz_denied.append(denied)
 
 
 def answered(endpoint: str, status: int, *, test: bool) -> None:
@@ -169,6 +191,10 @@ def write() -> None:
             FAILURES.labels(ERRORS.get(status, OTHER)).inc(number)
     for event, number in count(_taken(_approvals)).items():
         APPROVALS.labels(event).inc(number)
+    for capability, number in count(_taken(_capabilities)).items():
+        labelled(CAPABILITY_CALLS, capability).inc(number)
+    for reason, number in count(_taken(_authz_denied)).items():
+        AUTHZ_DENIED.labels(reason).inc(number)
     observe(DURATION, _taken(_seconds))
     observe(BATCH_SIZE, _taken(_batches))
     observe(COMMIT, _taken(_commits))

@@ -1,6 +1,7 @@
 """Which path is whose, and what each does with a request that has a key."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -13,7 +14,7 @@ from approvals import states
 from approvals.intake import Held
 from audit.ids import read_id, show_id
 from audit.leaf import timestamp
-from gateway import answers
+from gateway import answers, authz
 from gateway.answers import Answer, encode, ok
 from gateway.bodies import CheckBody, LogBody, WhoamiAnswer
 from gateway.claiming import may_see, show
@@ -83,6 +84,23 @@ async def whoami(request: "Request", _: uuid.UUID | None) -> Answer:
             expires_at=timestamp(key.expires_at) if key.expires_at else None,
         )
     )
+
+
+async def data(request: "Request", _: uuid.UUID | None) -> Answer:
+    """POST /v1/data/{path}: a check, as an OPA is asked. What the query says (pretty, metrics, …) changes nothing."""
+    era = request.gateway.policies.current
+    loaded = await era.of(request.key.organization_id)
+    is_object = None if loaded is None else authz.form_of(request.path.removeprefix(DATA), loaded)
+    if is_object is None:
+        return answers.NO_PATH
+    request.check = authz.Query(request.key_hash, request.body, is_object=is_object)
+    return await request.gateway.lanes.run(request.check)
+
+
+async def health(request: "Request", _: uuid.UUID | None) -> Answer:
+    """GET /health, as an OPA's: 200 while decisions can be made. Anybody may ask; nothing is told."""
+    lanes, now = request.gateway.lanes, time.monotonic()
+    return answers.UNAVAILABLE if lanes.quick.is_stuck(now) or lanes.careful.is_stuck(now) else answers.WELL
 
 
 async def log(request: "Request", _: uuid.UUID | None) -> Answer:
@@ -225,9 +243,16 @@ async def _send_part(send: "Send", text: str) -> None:
     await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
 
 
+DATA = "/v1/data/"
 CHECK, LOG, APPROVAL, WHOAMI = Handler(check), Handler(log), Handler(approval), Handler(whoami)
 CLAIM, CANCEL, EVENTS = Handler(claim), Handler(cancel), Handler(approval, events)
-FIXED = {"/sdk/check": ("POST", CHECK), "/sdk/log": ("POST", LOG), "/sdk/whoami": ("GET", WHOAMI)}
+QUERY, HEALTH = Handler(data), Handler(health)
+FIXED = {
+    "/sdk/check": ("POST", CHECK),
+    "/sdk/log": ("POST", LOG),
+    "/sdk/whoami": ("GET", WHOAMI),
+    "/health": ("GET", HEALTH),
+}
 OF_APPROVAL = {"": ("GET", APPROVAL), "events": ("GET", EVENTS), "claim": ("POST", CLAIM), "cancel": ("POST", CANCEL)}
 
 
@@ -239,6 +264,8 @@ def find(method: str, path: str) -> tuple[Handler, uuid.UUID | None] | Answer:
         text, _, verb = path.removeprefix("/sdk/approvals/").partition("/")
         found = OF_APPROVAL.get(verb)
         named = read_id("apr", text)
+    elif found is None and path.startswith(DATA):
+        found = ("POST", QUERY)
     if found is None:
         return answers.NOT_FOUND
     allowed, handler = found

@@ -15,7 +15,8 @@ from warden import tracing  # noqa: E402
 from warden.checks import refuse_to_start  # noqa: E402
 from warden.people import People  # noqa: E402
 
-AGENTS = ("/sdk/",)
+AGENTS = ("/sdk/", "/v1/")
+HEALTH = "/health"  # as an OPA has it; people's are below /health/
 
 
 class Application:
@@ -30,7 +31,7 @@ class Application:
         """The ASGI entry."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        elif scope["type"] == "http" and scope["path"].startswith(AGENTS):
+        elif scope["type"] == "http" and (scope["path"].startswith(AGENTS) or scope["path"] == HEALTH):
             if self.agents is None:
                 raise RuntimeError("the server did not run the lifespan protocol")
             await self.agents(scope, receive, send)

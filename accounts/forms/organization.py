@@ -6,7 +6,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from accounts.models import Membership, Organization, Team
-from accounts.models.organization import slug_form
+from accounts.models.organization import path_form, slug_form
 
 UNITS = {1: "seconds", 60: "minutes", 3_600: "hours", 86_400: "days"}
 
@@ -41,6 +41,15 @@ class OrganizationForm(forms.Form):
     )
     claim_unit = forms.TypedChoiceField(label="Time to claim in", choices=list(UNITS.items()), coerce=int)
 
+    authz_paths = forms.CharField(
+        label="Policy paths",
+        required=False,
+        max_length=4_000,
+        help_text="For OPA clients: what is answered under /v1/data besides agentweave/authz, such as httpapi/authz;"
+        " with commas between several.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
     def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
         cooldown, cooldown_unit = split_seconds(organization.cooldown_seconds)
         claim, claim_unit = split_seconds(organization.claim_seconds)
@@ -51,6 +60,7 @@ class OrganizationForm(forms.Form):
             "cooldown_unit": cooldown_unit,
             "claim": claim,
             "claim_unit": claim_unit,
+            "authz_paths": ", ".join(organization.authz_paths),
         }
         super().__init__(*args, **kwargs | {"initial": initial})
 
@@ -66,6 +76,15 @@ class OrganizationForm(forms.Form):
         if not labels or len(labels) != len(set(labels)):
             raise ValidationError("Name at least one environment, and each once.")
         return labels
+
+    def clean_authz_paths(self) -> list[str]:
+        paths = [path.strip().strip("/") for path in self.cleaned_data["authz_paths"].split(",") if path.strip()]
+        for path in paths:
+            try:
+                path_form(path)
+            except ValidationError as error:
+                raise ValidationError(f"“{path}” will not do. {error.message}") from error
+        return list(dict.fromkeys(paths))
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
@@ -83,6 +102,7 @@ class OrganizationForm(forms.Form):
             "environments": data["environments"],
             "cooldown_seconds": data["cooldown"] * data["cooldown_unit"],
             "claim_seconds": data["claim"] * data["claim_unit"],
+            "authz_paths": data["authz_paths"],
         }
 
 

@@ -21,6 +21,10 @@ class Role(models.TextChoices):
     VIEWER = roles.VIEWER, "Viewer"
 
 
+path_form = RegexValidator(
+    r"\A[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}){0,7}\Z",
+    "Use words with slashes between them, such as httpapi/authz: as in an OPA's /v1/data/httpapi/authz.",
+)
 slug_form = RegexValidator(r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$", "Use lower-case letters, digits and hyphens.")
 
 
@@ -44,6 +48,13 @@ class Organization(models.Model):
         default=3_600,
         validators=[MinValueValidator(30), MaxValueValidator(604_800)],
         help_text="How long an approval can be claimed after it was given.",
+    )
+    authz_paths = ArrayField(
+        models.CharField(max_length=200, validators=[path_form]),
+        default=list,
+        blank=True,
+        size=20,
+        help_text="Further paths below /v1/data that are answered, besides agentweave/authz.",
     )
     paused_at = models.DateTimeField(null=True, blank=True)
     paused_by = models.CharField(max_length=254, blank=True)

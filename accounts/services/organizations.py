@@ -16,7 +16,7 @@ from accounts.signals import organization_created
 from audit.clock import database_now
 from audit.ids import show_id
 
-CHANGEABLE = ("name", "environments", "cooldown_seconds", "claim_seconds")
+CHANGEABLE = ("name", "environments", "cooldown_seconds", "claim_seconds", "authz_paths")
 
 
 def _slug(name: str, number: int) -> str:

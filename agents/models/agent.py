@@ -1,19 +1,15 @@
 """An agent: who it is, whose it is, whether it may act at all."""
 
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Now
 
 from accounts.models import Organization, Team, User
 from accounts.models.organization import slug_form
+from agents.spiffe.names import check_spiffe_id
 from audit.ids import new_id
 
 RESERVED = {"new"}  # addresses of pages
-spiffe_form = RegexValidator(
-    r"^spiffe://[a-z0-9._-]{1,255}(/[A-Za-z0-9._-]+)+$",
-    "Use the form spiffe://trust-domain/path, without port, query or fragment.",
-)
 
 
 class Agent(models.Model):
@@ -33,7 +29,7 @@ class Agent(models.Model):
     owner_team = models.ForeignKey(Team, models.SET_NULL, null=True, blank=True, related_name="owned_agents")
     notes = models.TextField(max_length=10_000, blank=True)
     documentation = models.TextField(max_length=50_000, blank=True, help_text="Markdown.")
-    spiffe_id = models.CharField("SPIFFE ID", max_length=2_048, null=True, blank=True, validators=[spiffe_form])
+    spiffe_id = models.CharField("SPIFFE ID", max_length=2_048, null=True, blank=True, validators=[check_spiffe_id])
     status = models.CharField(max_length=9, choices=Status, default=Status.ACTIVE)
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
@@ -48,7 +44,7 @@ class Agent(models.Model):
                 fields=["organization", "slug"], condition=models.Q(deleted_at=None), name="agent_slug_unique"
             ),
             models.UniqueConstraint(
-                fields=["spiffe_id"], condition=models.Q(deleted_at=None), name="agent_spiffe_unique"
+                fields=["organization", "spiffe_id"], condition=models.Q(deleted_at=None), name="agent_spiffe_unique"
             ),
             models.CheckConstraint(
                 condition=models.Q(owner_user=None) | models.Q(owner_team=None), name="agent_one_owner"

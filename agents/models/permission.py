@@ -7,9 +7,10 @@ from django.db.models.functions import Now
 
 from accounts.models import User
 from agents import policy
-from agents.models.agent import Agent, spiffe_form
+from agents.models.agent import Agent
 from agents.models.rule import ApprovalRule
 from agents.policy.names import FORM
+from agents.spiffe.names import check_spiffe_id
 from audit.ids import new_id
 
 ORDER = ("action", models.F("max_amount").asc(nulls_last=True), "effect")
@@ -42,7 +43,7 @@ class Permission(models.Model):
     environment = models.CharField(max_length=32, blank=True, help_text="Empty: every environment.")
     condition = models.TextField(max_length=2_000, blank=True, help_text="CEL; empty: always.")
     callee = models.CharField(
-        max_length=2_048, blank=True, validators=[spiffe_form], help_text="SPIFFE ID of the callee; empty: any."
+        max_length=2_048, blank=True, validators=[check_spiffe_id], help_text="SPIFFE ID of the callee; empty: any."
     )
     risk = models.CharField(max_length=8, choices=Risk, default=Risk.LOW)
     approval_rule = models.ForeignKey(

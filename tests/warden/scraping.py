@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 from gateway.metrics import EVERY
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+OURS = ("agentwarden_", "agentweave_")
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -17,7 +18,7 @@ def key(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
 
 
 def scrape(url: str, *, openmetrics: bool = False, **headers: str) -> Samples:
-    """Every agentwarden_ sample, by its name and labels."""
+    """Every sample of ours, by its name and labels."""
     response = httpx.get(
         f"{url}/metrics", headers=headers | {"Accept": OPENMETRICS if openmetrics else "text/plain"}, timeout=20
     )
@@ -28,7 +29,7 @@ def scrape(url: str, *, openmetrics: bool = False, **headers: str) -> Samples:
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in families
         for sample in family.samples
-        if sample.name.startswith("agentwarden_")
+        if sample.name.startswith(OURS)
     }
 
 

@@ -15,6 +15,7 @@ import yaml
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 
 from tests.docs.pages import ROOT, codes, table
+from tests.warden.scraping import OURS
 from warden.metrics import Now
 
 ALERTS = ROOT / "deploy/prometheus/alerts.yml"
@@ -36,7 +37,7 @@ def counted() -> dict[str, Known]:
         if isinstance(metric, Counter | Gauge | Histogram):
             name = metric._name + "_total" * isinstance(metric, Counter)
             known[name] = Known(metric._type, frozenset(metric._labelnames))
-    return {name: each for name, each in known.items() if name.startswith("agentwarden_")}
+    return {name: each for name, each in known.items() if name.startswith(OURS)}
 
 
 @pytest.fixture

@@ -167,6 +167,7 @@ class Organization(Struct):
     environments: list[str]
     cooldown_seconds: int
     claim_seconds: int
+    authz_paths: list[str]
     paused_at: Annotated[Moment | None, Meta(description="While this is set, every check is denied.")]
     paused_by: str
     paused_reason: str
@@ -363,6 +364,7 @@ def organization(row: accounts.Organization) -> Organization:
         environments=row.environments,
         cooldown_seconds=row.cooldown_seconds,
         claim_seconds=row.claim_seconds,
+        authz_paths=row.authz_paths,
         paused_at=row.paused_at,
         paused_by=row.paused_by,
         paused_reason=row.paused_reason,

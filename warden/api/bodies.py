@@ -207,6 +207,10 @@ class ChangeOrganization(Struct, forbid_unknown_fields=True):
     environments: Annotated[list[Line], Meta(max_length=50)] | UnsetType = UNSET
     cooldown_seconds: Annotated[int, Meta(ge=0, le=86_400)] | UnsetType = UNSET
     claim_seconds: Annotated[int, Meta(ge=30, le=604_800)] | UnsetType = UNSET
+    authz_paths: (
+        Annotated[list[Line], Meta(max_length=20, description="Paths below /v1/data, besides agentweave/authz.")]
+        | UnsetType
+    ) = UNSET
 
 
 class Pause(Struct, forbid_unknown_fields=True):

@@ -29,6 +29,7 @@ from warden.api.endpoint import ENDPOINTS, Endpoint
 TEMPLATE = "#/components/schemas/{name}"
 TAGS = {
     "sdk": "What agents speak, with their keys.",
+    "authz": "What OPA clients speak, with keys that have the scope authz:query.",
     "agents": "Agents and their permissions.",
     "permissions": "Tiers: what one agent may do, up to how much, and whether a person is asked.",
     "keys": "Agents' keys.",
@@ -84,6 +85,7 @@ class AgentRoute:
     body: Any = None
     parameters: list[dict[str, Any]] = field(default_factory=list)
     media_type: str = "application/json"
+    tag: str = "sdk"
 
 
 APPROVAL_ID = {"name": "approval_id", "in": "path", "required": True, "schema": {"type": "string"}}
@@ -164,6 +166,20 @@ AGENT_ROUTES = [
         (401, 403, 404, 409, 429, 503),
         None,
         [APPROVAL_ID],
+    ),
+    AgentRoute(
+        "POST",
+        "/v1/data/{path}",
+        "query_policy",
+        "Ask as an OPA is asked",
+        "`agentweave/authz` gives an object, `agentweave/authz/allow` a boolean; so do further paths that the"
+        " organization names. Act only on a 200 whose `result` (or `result.allow`) is true. Errors are"
+        ' {"code", "message"}, as an OPA says them. HTTP Basic with the key as its password is accepted too.',
+        sdk.DataAnswer,
+        (),
+        sdk.DataBody,
+        [{"name": "path", "in": "path", "required": True, "schema": {"type": "string"}}],
+        tag="authz",
     ),
 ]
 
@@ -255,7 +271,7 @@ def _agent_operation(route: AgentRoute, schemas: dict[Any, Any]) -> dict[str, An
     success = {"description": "OK", "content": _json(schemas[route.answer], route.media_type)}
     operation = {
         "operationId": route.operation,
-        "tags": ["sdk"],
+        "tags": [route.tag],
         "summary": route.summary,
         "description": route.description,
         "parameters": route.parameters,

@@ -14,6 +14,7 @@ from warden import env
 from .database import database
 from .redis import broker, cache
 from .slack import *  # noqa: F403 - SLACK_…
+from .spiffe import *  # noqa: F403 - SPIFFE_…
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 WARDEN_ENV = env.choice("WARDEN_ENV", "production", ("production", "local", "test"))

@@ -1,0 +1,1 @@
+"""SPIFFE: names of workloads, the trust domains they belong to, and the documents that prove a name."""
