@@ -9,7 +9,6 @@ import atexit
 import os
 import shutil
 import signal
-import sys
 import tempfile
 from contextlib import ExitStack
 
@@ -25,7 +24,7 @@ def start() -> None:
     _running.callback(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(_running.close)
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the line above happens
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: a SystemExit would fail one test only
     addresses = _running.enter_context(services(Home(folder), durable=False))
     os.environ |= {"WARDEN_ENV": "test", "WARDEN_HOME": folder}
     for name, value in {

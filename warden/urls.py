@@ -14,6 +14,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="inbox"), name="home"),
     path("inbox/", approvals.inbox, name="inbox"),
     path("inbox/live", approvals.live, name="inbox_live"),
+    path("approvals/", RedirectView.as_view(pattern_name="inbox")),
     path("approvals/", include("approvals.urls")),
     path("settings/", include("notifications.urls")),
     path("", include("approvals.slack.urls")),

@@ -86,7 +86,9 @@ def _static_content() -> str:
 def _programs(home: Home, host: str, port: int) -> Iterator[Program]:
     waiters = env.integer("GATEWAY_MAX_WAITERS", 10_000, low=1, high=1_000_000)
     workers = env.integer("WEB_WORKERS", 1, low=1, high=64)
-    celery = (sys.executable, "-m", "celery", "-A", "warden")
+    # As root, on one box, with JSON alone accepted: celery's warning against it would only bury how to log in.
+    hushed = ("-W", "ignore:You're running the worker with superuser privileges")
+    celery = (sys.executable, *hushed, "-m", "celery", "-A", "warden", "--quiet")
     yield Program(
         name="web",
         argv=(
@@ -101,7 +103,7 @@ def _programs(home: Home, host: str, port: int) -> Iterator[Program]:
     )
     yield Program(
         name="worker",
-        argv=(*celery, "worker", "--concurrency", "2", "--loglevel", "info", "--without-gossip", "--without-mingle"),
+        argv=(*celery, "worker", "--concurrency", "2", "--loglevel", "warning", "--without-gossip", "--without-mingle"),
         cwd=REPOSITORY,
     )
     yield Program(
