@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 import structlog
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 
 from audit import spans
 from audit.leaf import COLUMNS, Entry, Row, row
@@ -235,10 +235,9 @@ class Lane[J: Job[Any]]:
                 await self._commit([job])
 
     async def _transaction(self, jobs: list[J]) -> Batch:
-        connection = await self._connect()
         for job in jobs:
             job.answer = None
-        cursor = await connection.execute(BEGIN)
+        connection, cursor = await self._begin()
         cursor.nextset()
         found = await cursor.fetchone()
         if found is None:
@@ -255,6 +254,21 @@ class Lane[J: Job[Any]]:
         if ended.statusmessage != "COMMIT":  # PostgreSQL answers ROLLBACK to the COMMIT of a broken transaction
             raise RuntimeError(f"the transaction ended as {ended.statusmessage}")
         return batch
+
+    async def _begin(self) -> tuple[AsyncConnection[Any], AsyncCursor[Any]]:
+        """A transaction that has just begun. A connection that ended while nobody used it costs nobody an answer:
+        nothing was done on it yet, so a new one may begin.
+        """
+        was_open = self._connection is not None
+        connection = await self._connect()
+        try:
+            return connection, await connection.execute(BEGIN)
+        except psycopg.OperationalError:
+            if not was_open:
+                raise
+        await self._disconnect()
+        connection = await self._connect()
+        return connection, await connection.execute(BEGIN)
 
     async def _connect(self) -> AsyncConnection[Any]:
         if self._connection is None or self._connection.closed:

@@ -198,15 +198,28 @@ def test_the_open_request_is_found_whatever_the_clocks_of_the_machines_said(worl
     assert world.check("deploy.production", {"version": "1"})["approval_id"] == asked["approval_id"]
 
 
-def test_waiting_goes_on_when_the_servers_connections_have_died(world: World) -> None:
-    asked = world.pending()
-    path = f"/sdk/approvals/{asked['approval_id']}"
-    assert world.get(path).status_code == 200
+def end_the_servers_connections() -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'warden-gateway'"
         )
+
+
+def test_waiting_goes_on_when_the_servers_connections_have_died(world: World) -> None:
+    asked = world.pending()
+    path = f"/sdk/approvals/{asked['approval_id']}"
     assert world.get(path).status_code == 200
+    end_the_servers_connections()
+    assert world.get(path).status_code == 200
+
+
+def test_a_connection_that_died_between_two_checks_costs_no_answer(world: World) -> None:
+    assert world.check("email.send")["allowed"] is True
+    asked = world.pending()
+    end_the_servers_connections()
+    assert world.check("email.send")["allowed"] is True
+    assert world.pending()["approval_id"] != asked["approval_id"]
+    assert Event.objects.filter(kind="agent:check:allow").count() == 2
 
 
 def test_the_answer_to_a_stranger_says_nothing(world: World) -> None:
