@@ -4,16 +4,20 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 
 import pytest
 from agentwarden import cli
 from agentwarden.cli._exits import EXITS
 
+from accounts.models import User
 from agents.models import Agent
+from approvals.models import Approval
+from approvals.services import review
 from tests.docs.pages import blocks, table
 from tests.factories import a_key
 from tests.server import Server
-from warden.management.commands.seed_demo import SUPPORT, seed
+from warden.management.commands.seed_demo import DEVOPS, SUPPORT, seed
 
 PAGE = "docs/cli.md"
 EXAMPLES = {block.label: block.text for block in blocks(PAGE, "sh")}
@@ -31,6 +35,33 @@ def test_the_commands_of_the_page_say_yes(server: Server) -> None:
             [sys.executable, "-m", program, *words], env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_gate_opens_when_a_person_approves(server: Server) -> None:
+    organization = seed("correct horse battery staple")
+    _, key = a_key(organization, Agent.objects.get(slug=DEVOPS))
+    environment = os.environ | {"AGENTWARDEN_BASE_URL": server.url, "AGENTWARDEN_API_KEY": key}
+    command, gate, script = EXAMPLES["gate"].strip().partition(" && ")
+    assert (gate, script) == (" && ", "./deploy.sh")
+    asked = subprocess.Popen([sys.executable, "-m", *shlex.split(command)], env=environment, stdout=subprocess.PIPE)
+    deadline = time.monotonic() + 30
+    while (approval := Approval.objects.first()) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    review(
+        approval_id=approval.id,
+        by=User.objects.get(email="approver@example.com"),
+        organization=organization,
+        verdict="approve",
+        reason="Go",
+        digest=approval.digest,
+        via="browser",
+    )
+    out, _ = asked.communicate(timeout=60)
+    assert asked.returncode == 0
+    assert out.decode().startswith("approved by approver@example.com: Go")
+    assert Approval.objects.get().claimed_at is not None
 
 
 def test_every_command_is_in_the_table() -> None:

@@ -56,7 +56,7 @@ def settings(
             raise ValidationError(f"fail_open_actions names exact actions, without wildcards: {action!r} is none")
     return Settings(
         api_key=_key(api_key if api_key is not None else os.environ.get("AGENTWARDEN_API_KEY")),
-        base_url=_url(base_url if base_url is not None else os.environ.get("AGENTWARDEN_BASE_URL")),
+        base_url=clean_url(base_url if base_url is not None else os.environ.get("AGENTWARDEN_BASE_URL")),
         timeout=_number("timeout", timeout, above=0, most=600),
         retry=RetryPolicy(
             retries=int(_number("max_retries", max_retries, least=0, most=20)),
@@ -78,7 +78,8 @@ def _key(value: str | None) -> str:
     return value
 
 
-def _url(value: str | None) -> str:
+def clean_url(value: str | None) -> str:
+    """The address without a slash at its end. Raises ValidationError for one that keys must not be sent to."""
     value = (value or "").strip()
     if not value:
         raise ValidationError("No server: pass base_url=… or set AGENTWARDEN_BASE_URL (https://warden.example.com)")

@@ -86,15 +86,15 @@ def log_request(
 def approval_request(approval_id: str, *, wait: int = 0) -> Request:
     """Read an approval; with `wait`, the server answers when it is decided or after so many seconds (30 at most)."""
     params = {"wait": f"{wait}s"} if wait else {}
-    return Request("GET", f"/sdk/approvals/{_path(approval_id)}", params=params)
+    return Request("GET", f"/sdk/approvals/{approval_path(approval_id)}", params=params)
 
 
 def claim_request(approval_id: str, *, idempotency_key: str) -> Request:
-    return _post(f"/sdk/approvals/{_path(approval_id)}/claim", None, idempotency_key=idempotency_key)
+    return _post(f"/sdk/approvals/{approval_path(approval_id)}/claim", None, idempotency_key=idempotency_key)
 
 
 def cancel_request(approval_id: str) -> Request:
-    return _post(f"/sdk/approvals/{_path(approval_id)}/cancel", None)
+    return _post(f"/sdk/approvals/{approval_path(approval_id)}/cancel", None)
 
 
 def _post(
@@ -134,7 +134,8 @@ def _context(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return dict(value)
 
 
-def _path(approval_id: str) -> str:
+def approval_path(approval_id: str) -> str:
+    """The id as it stands in an address. Raises ValidationError for what is none."""
     if not isinstance(approval_id, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,128}", approval_id):
         raise ValidationError(f"approval_id is an id such as apr_…; not {approval_id!r}")
     return approval_id

@@ -1,7 +1,7 @@
 """The command `agentwarden`: one table of subcommands, one module each.
 
-A module has `configure(parser)`, which adds its arguments, and `run(options, output) -> Exit`. It is loaded when it is
-asked for, so that the others cost nothing and heavier parts can be extras of the package.
+The table is in `_table`. A module has `configure(parser)`, which adds its arguments, and `run(options, output)`, which
+returns the exit code. It is loaded when it is asked for: the others cost nothing, and heavier parts can be extras.
 """
 
 from __future__ import annotations
@@ -9,44 +9,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from typing import NamedTuple
 
-from .._version import __version__
-from ._exits import EXITS, Exit
-from ._options import common
+from ._exits import Exit
 from ._output import Output
-
-
-class Command(NamedTuple):
-    """Where a subcommand lives and what it is for, in one line. `extra`: of the package, where it needs one."""
-
-    module: str
-    help: str
-    extra: str | None = None
-
-
-COMMANDS = {
-    "check": Command("check", "ask whether an action may be done now"),
-    "log": Command("log", "record what came of an action"),
-    "whoami": Command("whoami", "say whose key or token this is"),
-}
-
-
-def parser(chosen: str | None) -> argparse.ArgumentParser:
-    """The parser of everything, with the arguments of the `chosen` subcommand (None: of each)."""
-    top = argparse.ArgumentParser(
-        prog="agentwarden",
-        description="Ask Warden before an agent acts.",
-        epilog="Exit codes: " + "; ".join(f"{code.value} {words}" for code, words in EXITS.items()) + ".",
-    )
-    top.add_argument("--version", action="version", version=f"agentwarden {__version__}")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, command in COMMANDS.items():
-        sub = commands.add_parser(name, help=command.help, description=f"{command.help[0].upper()}{command.help[1:]}.")
-        if chosen in (None, name):
-            import_module(f".{command.module}", __name__).configure(sub)
-    return top
+from ._table import COMMANDS, load, parser
 
 
 def _parse(top: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
@@ -66,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parse(parser(chosen), words)
     output = Output(as_json=getattr(options, "json", False))
     try:
-        return int(import_module(f".{COMMANDS[options.command].module}", __name__).run(options, output))
+        return int(load(options.command).run(options, output))
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BrokenPipeError:  # whoever read the output has gone: nothing can be told any more
@@ -76,4 +42,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         return output.failed(error)
 
 
-__all__ = ["COMMANDS", "Command", "Exit", "common", "main", "parser"]
+__all__ = ["COMMANDS", "main"]

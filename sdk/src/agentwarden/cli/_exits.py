@@ -22,7 +22,7 @@ EXITS = {
     Exit.DENIED: "denied",
     Exit.USAGE: "wrong arguments or settings",
     Exit.WAITING: "a person has not decided yet",
-    Exit.ENDED: "expired, cancelled, or claimed before",
+    Exit.ENDED: "expired, cancelled, claimed before, or changed by the approver",
     Exit.FAILED: "Warden could not be asked",
     Exit.INTERRUPTED: "interrupted",
 }

@@ -10,10 +10,12 @@ from typing import Any
 from .._json import MalformedJSON, decode
 from ._exits import Trouble
 
+OUTPUT = "print one JSON value, for programs"
+
 
 def common(parser: argparse.ArgumentParser, *, agent: bool = True) -> None:
     """--json, and where Warden is and who asks it. Flags win over the environment, which wins over the file."""
-    parser.add_argument("--json", action="store_true", help="print one JSON value, for programs")
+    parser.add_argument("--json", action="store_true", help=OUTPUT)
     parser.add_argument("--base-url", metavar="URL", help="where Warden is; else AGENTWARDEN_BASE_URL, else the file")
     parser.add_argument(
         "--key-file", metavar="FILE", help="a file with the key or token; else the environment, else the file"

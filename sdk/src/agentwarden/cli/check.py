@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from .._models import CheckResult
+from ._changes import refuse_changes
 from ._configuration import configuration
 from ._exits import Exit
 from ._options import common, context_arguments, context_of
@@ -30,6 +31,8 @@ def run(options: argparse.Namespace, output: Output) -> Exit:
             reasoning=options.reasoning,
             idempotency_key=options.idempotency_key,
         )
+    if result:
+        refuse_changes(context, result.effective_context)
     output.say(words(result), result)
     return exit_of(result)
 
