@@ -28,7 +28,7 @@ def letter(
     said = {name: value for name, value in facts.items() if value}
     width = max((len(name) for name in said), default=0) + 2
     lines = [f"{name + ':':<{width}}{value}" for name, value in said.items()]
-    pointers = [link if len(links) == 1 else f"{words}: {link}" for words, link in links]
+    pointers = [f"{words}: {link}" for words, link in links]
     text = "\n".join([opening, "", *lines, *([""] if lines else []), *pointers, "", *notes, ""])
     html = render_to_string(
         "mail/letter.html", {"subject": subject, "opening": opening, "facts": said, "links": links, "notes": notes}

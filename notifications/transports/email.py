@@ -54,7 +54,8 @@ def hand_over(message: EmailMultiAlternatives) -> str:
         backend.send_messages([message])
     except smtplib.SMTPRecipientsRefused as error:
         code, text = next(iter(error.recipients.values()), (0, b""))
-        raise TransportError(_refused(code, text), permanent=_is_permanent(code)) from error
+        # It is the address that is refused, whatever the message: a channel there is disabled.
+        raise TransportError(_refused(code, text), disable=_is_permanent(code)) from error
     except smtplib.SMTPResponseException as error:
         said_no = _refused(error.smtp_code, error.smtp_error)
         raise TransportError(said_no, permanent=_is_permanent(error.smtp_code)) from error

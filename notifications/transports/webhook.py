@@ -15,6 +15,7 @@ from notifications.transports.errors import TransportError
 
 PREFIX = "whsec_"
 GIVE_UP_REFUSED = 5  # attempts that a server may refuse (4xx) before the message is given up
+OF_RECEIVER = {401, 403, 404, 405, 407}  # these, like redirects, speak of the address, whatever the message
 SHOWN = 200  # characters of an answer's body that the delivery log keeps
 
 
@@ -39,7 +40,7 @@ def send(delivery: Delivery) -> str:
     try:
         secret = vault.unseal(delivery.channel.secret)
     except vault.Unopenable as error:
-        raise TransportError("SECRET_KEY changed: rotate this channel's secret.", permanent=True) from error
+        raise TransportError("SECRET_KEY changed: rotate this channel's secret.", disable=True) from error
     now = database_now()
     message_id, timestamp = show_id("dlv", delivery.id), int(now.timestamp())
     headers = {
@@ -52,7 +53,7 @@ def send(delivery: Delivery) -> str:
     try:
         answer = http.post(delivery.address, body=delivery.text.encode(), headers=headers)
     except http.BadAddress as error:
-        raise TransportError(str(error), permanent=True) from error
+        raise TransportError(str(error), disable=True) from error
     except http.Unreachable as error:
         raise TransportError(str(error)) from error
     said = _said(answer)
@@ -62,14 +63,21 @@ def send(delivery: Delivery) -> str:
 
 
 def _refusal(answer: http.Answer, said: str, attempts: int, now: datetime) -> TransportError:
-    """410 ends the channel; 429, 5xx and time-outs are waited for; other refusals are tried a few times."""
+    """410 ends the channel; 429, 5xx and time-outs are waited for; other refusals are tried a few times.
+
+    Those that speak of the receiver, not of the message, then end the channel too.
+    """
     if answer.status == 410:
         return TransportError(said, disable=True)
-    if 300 <= answer.status < 400:
-        return TransportError(f"{said} (redirects are not followed)", permanent=attempts >= GIVE_UP_REFUSED)
     if answer.status >= 500 or answer.status in (408, 425, 429):
         return TransportError(said, retry_after=_retry_after(answer.headers.get("retry-after", ""), now))
-    return TransportError(said, permanent=attempts >= GIVE_UP_REFUSED)
+    is_redirect = 300 <= answer.status < 400
+    enough = attempts >= GIVE_UP_REFUSED
+    return TransportError(
+        f"{said} (redirects are not followed)" if is_redirect else said,
+        permanent=enough,
+        disable=enough and (is_redirect or answer.status in OF_RECEIVER),
+    )
 
 
 def _retry_after(value: str, now: datetime) -> timedelta | None:

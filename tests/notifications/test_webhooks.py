@@ -156,9 +156,33 @@ def test_a_disabled_address_that_was_changed_meanwhile_stays_on(acme: Acme, rece
     assert channel.is_active
 
 
+@pytest.mark.parametrize("status", [302, 401, 403, 404])
+def test_a_receiver_that_is_not_there_is_disabled_after_a_few_attempts(
+    acme: Acme, receiver: Receiver, smtp: Desk, status: int
+) -> None:
+    channel, _ = hooked(acme, receiver)
+    receiver.answers = [(status, {}, b"no such hook")] * 50
+    requested(acme)
+    for tried in range(1, webhook.GIVE_UP_REFUSED + 1):
+        channel.refresh_from_db()
+        assert channel.is_active, f"after {tried} attempts"
+        make_due()
+        send_all()
+    channel.refresh_from_db()
+    assert not channel.is_active
+    assert channel.disabled_because.startswith(f"{status} no such hook")
+    send_all()
+    heard = [message["To"] for message in smtp.inbox if "is disabled" in message["Subject"]]
+    assert sorted(heard) == sorted([acme.owner.email, acme.admin.email])
+    receiver.answers = []
+    assert channels.enable(channel=channel, by=acme.organization.memberships.get(user=acme.admin)) == 1
+    send_all()
+    assert hook().state == "sent"
+
+
 def test_other_refusals_are_given_up_after_a_few_attempts(acme: Acme, receiver: Receiver, smtp: Desk) -> None:
     channel, _ = hooked(acme, receiver)
-    receiver.answers = [(404, {}, b"no such hook")] * 50
+    receiver.answers = [(422, {}, b"not like this")] * 50
     requested(acme)
     for _ in range(10):
         make_due()
