@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from accounts.roles import ROLES
+from agents.assurance import SLACK
 
 
 def rule_sentence(rule: Mapping[str, Any]) -> str:
@@ -11,16 +12,29 @@ def rule_sentence(rule: Mapping[str, Any]) -> str:
 
     `An owner, admin or approver decides. One approval is enough; one denial ends it. …`
     """
-    deciders = [name.lower() for role, name in ROLES.items() if role in rule["roles"]]
-    article = "An" if deciders[:1] and deciders[0][0] in "aeiou" else "A"
     approvals, denials = int(rule["approvals"]), int(rule["denials"])
-    enough = "One approval is enough" if approvals == 1 else f"{_count(approvals).capitalize()} approvals are needed"
     ends = "one denial ends it" if denials == 1 else f"{_count(denials)} denials end it"
     steps = "".join(map(step_sentence, rule.get("escalation", ())))
+    if ways := rule.get("alternatives"):
+        said = [f"{_count(approvals)} approval{'' if approvals == 1 else 's'} by {deciders(rule)}"]
+        said += [f"{_count(int(way['approvals']))} by {deciders(way)}" for way in ways]
+        enough = f"It takes {', or '.join(said)}"
+    elif approvals == 1:
+        enough = f"{_begin(deciders(rule))} decides. One approval is enough"
+    else:
+        enough = f"{_begin(deciders(rule))} decides. {_count(approvals).capitalize()} approvals are needed"
     return (
-        f"{article} {join(deciders, 'or')} decides. {enough}; {ends}. {_reason(rule)} "
-        f"{steps}Undecided, it expires after {duration(int(rule['minutes']))}."
+        f"{enough}; {ends}. {_reason(rule)} {_proof(rule)}{steps}"
+        f"Undecided, it expires after {duration(int(rule['minutes']))}."
     )
+
+
+def deciders(who: Mapping[str, Any]) -> str:
+    """`an owner, admin, member of finance or ann@example.com`: whom a rule, or one way of it, names."""
+    names = [name.lower() for role, name in ROLES.items() if role in who["roles"]]
+    names += [f"member of {team['slug']}" for team in who.get("teams", ())]
+    article = [("an " if names[0][0] in "aeiou" else "a ") + names[0], *names[1:]] if names else []
+    return join([*article, *(person["email"] for person in who.get("people", ()))], "or") or "nobody"
 
 
 def step_sentence(step: Mapping[str, Any]) -> str:
@@ -29,6 +43,22 @@ def step_sentence(step: Mapping[str, Any]) -> str:
     who += [f"the team {team['slug']}" for team in step["teams"]]
     who += [person["email"] for person in step["people"]]
     return f"After {duration(int(step['after_minutes']))} {join(who, 'and')} may decide too. "
+
+
+def _begin(words: str) -> str:
+    return words if "@" in words.partition(" ")[0] else words[:1].upper() + words[1:]
+
+
+def _proof(rule: Mapping[str, Any]) -> str:
+    """How sure it has to be who decides; nothing where Slack will do and nothing is typed."""
+    match rule.get("assurance", SLACK):
+        case "slack":
+            said = ""
+        case "browser":
+            said = "It is decided in the browser only. "
+        case _:
+            said = "It is decided in the browser, with a fresh passkey or code. "
+    return said + ("What is critical is approved by typing its name. " if rule.get("confirm_critical") else "")
 
 
 def _reason(rule: Mapping[str, Any]) -> str:

@@ -3,6 +3,9 @@
 import uuid
 from collections.abc import Collection, Iterable
 
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import Q, Value
+
 from accounts.models import Membership, Organization
 from agents.models import Agent
 from approvals import rules
@@ -31,23 +34,31 @@ def owners_of(agents: Iterable[Agent]) -> dict[uuid.UUID, frozenset[uuid.UUID]]:
     return owners
 
 
-def roles_of(organization_id: uuid.UUID, people: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
-    """The roles these people have now; who left, or was deactivated, is not among them."""
-    members = Membership.objects.filter(
-        organization_id=organization_id, user_id__in=set(people), user__is_active=True
-    ).values_list("user_id", "role")
-    return dict(members)
+def people_of(organization_id: uuid.UUID, people: Iterable[uuid.UUID]) -> dict[uuid.UUID, rules.Person]:
+    """These people with the roles and teams they have now; who left, or was deactivated, is a stranger."""
+    wanted = set(people)
+    members = Membership.objects.filter(organization_id=organization_id, user_id__in=wanted, user__is_active=True)
+    teams = ArrayAgg("teams", filter=Q(teams__isnull=False), default=Value([]))
+    found = {
+        user_id: rules.Person(user_id, role, frozenset(team_ids))
+        for user_id, role, team_ids in members.annotate(team_ids=teams).values_list("user_id", "role", "team_ids")
+    }
+    return {person: found.get(person) or rules.Person(person, None) for person in wanted}
+
+
+def person_of(organization_id: uuid.UUID, user_id: uuid.UUID) -> rules.Person:
+    """One of them."""
+    return people_of(organization_id, [user_id])[user_id]
 
 
 def cases(approvals: Iterable[Approval], organization: Organization) -> dict[uuid.UUID, rules.Case]:
-    """Approvals of one organization as the rules see them, in four queries at most whatever their number."""
+    """Approvals of one organization as the rules see them, in five queries at most whatever their number."""
     approvals = list(approvals)
     reviews: dict[uuid.UUID, list[Review]] = {}
     for review in Review.objects.filter(approval__in=[approval.id for approval in approvals]).order_by("id"):
         reviews.setdefault(review.approval_id, []).append(review)
-    added = _added(approvals)
     voters = {review.user_id for each in reviews.values() for review in each}
-    roles = roles_of(organization.id, voters) if voters else {}
+    people = people_of(organization.id, voters) if voters else {}
     owners = owners_of(Agent.objects.filter(id__in={approval.agent_id for approval in approvals}))
     return {
         approval.id: rules.Case(
@@ -59,29 +70,21 @@ def cases(approvals: Iterable[Approval], organization: Organization) -> dict[uui
             owners=owners[approval.agent_id],
             votes=tuple(
                 rules.Vote(
-                    rules.Person(review.user_id, roles.get(review.user_id)),
+                    people[review.user_id],
                     "approve" if review.verdict == "approve" else "deny",
                     review.digest,
                 )
                 for review in reviews.get(approval.id, ())
             ),
             escalated=approval.escalated,
-            added=added.get(approval.id, frozenset()),
+            editors=frozenset(approval.editors),
+            risk=approval.risk,
+            action=approval.action,
             paused=organization.paused_at is not None,
             decided_at=approval.decided_at,
             decided_by=approval.decided_by_label,
         )
         for approval in approvals
-    }
-
-
-def _added(approvals: Iterable[Approval]) -> dict[uuid.UUID, frozenset[uuid.UUID]]:
-    """Whom the escalation of each has added by now: people, and who is in the teams at this moment."""
-    steps = {each.id: rules.Rule.read(each.rule).added(each.escalated) for each in approvals if each.escalated}
-    people = members_of({team for step in steps.values() for team in step.teams})
-    return {
-        approval_id: step.people.union(*(people.get(team, set()) for team in step.teams))
-        for approval_id, step in steps.items()
     }
 
 

@@ -54,14 +54,14 @@ def _remind(approval: Approval, now: datetime) -> tuple[dict[str, Any], dict[str
 def _escalate(approval: Approval, now: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
     rule = rules.Rule.read(approval.rule)
     reached = rule.reached(now - approval.created_at)
-    step = rule.added(reached)
+    added = rule.added(reached)
     values = {
         "escalated": reached,
         "escalate_at": escalation(rule, approval.created_at, reached),
         "added": {
-            "roles": sorted(step.roles),
-            "teams": sorted(map(str, step.teams)),
-            "people": sorted(map(str, step.people)),
+            "roles": sorted(added.roles),
+            "teams": sorted(map(str, added.teams)),
+            "people": sorted(map(str, added.people)),
         },
     }
     return values, {"step": reached, "to": ", ".join(names(approval.rule, approval.escalated, reached))}

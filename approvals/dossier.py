@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from accounts.models import Membership
-from agents.words import step_sentence
+from agents.words import rule_sentence, step_sentence
 from approvals import rules, states
-from approvals.case import case_of
+from approvals.case import case_of, person_of
 from approvals.models import Approval, Review
 from approvals.rows import Row, row
 from audit.models import Event
@@ -48,6 +48,7 @@ class Due:
 class Dossier:
     row: Row
     rule: rules.Rule
+    words: str
     steps: list[Due]
     similar: Similar
     reviews: list[Said]
@@ -63,12 +64,13 @@ class Dossier:
 def dossier(approval: Approval, membership: Membership, now: datetime) -> Dossier:
     """Reads it all as of `now`, the database's clock: small queries, each on an index."""
     case = case_of(approval, membership.organization)
-    line = row(approval, case, rules.Person(membership.user_id, membership.role), now)
+    line = row(approval, case, person_of(membership.organization_id, membership.user_id), now)
     events = Event.objects.filter(organization_id=approval.organization_id, target=approval.approval_id)
     asked = events.filter(kind=ASKED).order_by("at", "id")[:1]
     return Dossier(
         row=line,
         rule=case.rule,
+        words=rule_sentence({**approval.rule, "escalation": []}),
         steps=[
             Due(step_sentence(snapshot), approval.created_at + step.after, number < approval.escalated)
             for number, (snapshot, step) in enumerate(

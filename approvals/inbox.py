@@ -120,13 +120,18 @@ class Desk:
     def may_decide(self) -> Q:
         """rules.can_person, as a condition; a test holds the two together."""
         user, role = self.membership.user_id, self.membership.role
-        if not rules.Rule(roles=frozenset({role})).lets(role):
+        if not rules.Person(user, role).able:
             return Q(pk__in=[])
-        named = Q(rule__roles__contains=role) | Q(added__roles__contains=role) | Q(added__people__contains=str(user))
-        for team in self.membership.teams.values_list("id", flat=True):
-            named |= Q(added__teams__contains=str(team))
+        teams = [str(team) for team in self.membership.teams.values_list("id", flat=True)]
+        whom = [{"roles": [role]}, {"people": [{"id": str(user)}]}, *({"teams": [{"id": team}]} for team in teams)]
+        named = Q(added__roles__contains=role) | Q(added__people__contains=str(user))
+        for team in teams:
+            named |= Q(added__teams__contains=team)
+        for who in whom:
+            named |= Q(rule__contains=who) | Q(rule__alternatives__contains=[who])
         voted = Review.objects.filter(approval=OuterRef("pk"), user_id=user)
-        return named & ~Q(requesters__contains=[user]) & ~Q(agent_id__in=self.owned) & Q(~Exists(voted))
+        barred = Q(requesters__contains=[user]) | Q(editors__contains=[user]) | Q(agent_id__in=self.owned)
+        return named & ~barred & Q(~Exists(voted))
 
     def of_view(self, view: str) -> QuerySet[Approval]:
         match view:

@@ -6,10 +6,11 @@ from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.db.models.functions import Now
 
 from accounts.models import Organization, User
+from agents.assurance import LEVELS, SLACK
 from agents.models import Agent
 from approvals import states
 from audit.ids import new_id, show_id
@@ -28,6 +29,12 @@ class Approval(models.Model):
     agent_slug = models.CharField(max_length=64)
     key_id = models.UUIDField(help_text="The credential that asked; it alone, or one of the same agent, may claim.")
     requesters = ArrayField(models.UUIDField(), help_text="People in the requester's chain: they may not decide.")
+    editors = ArrayField(
+        models.UUIDField(),
+        default=list,
+        db_default=Value([], ArrayField(models.UUIDField())),
+        help_text="People who changed what is decided: they may not decide it.",
+    )
 
     action = models.CharField(max_length=200)
     callee = models.CharField(max_length=2_048, blank=True)
@@ -138,6 +145,9 @@ class Review(models.Model):
     reason = models.TextField(blank=True, max_length=2_000)
     digest = models.CharField(max_length=64)
     via = models.CharField(max_length=8, choices=[("browser", "Browser"), ("slack", "Slack"), ("api", "API")])
+    assurance = models.CharField(
+        max_length=8, choices=list(LEVELS.items()), default=SLACK, help_text="How sure it is that they said it."
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

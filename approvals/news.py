@@ -9,7 +9,7 @@ from django.urls import reverse
 from accounts.models import Membership, User
 from agents.policy.money import show
 from approvals import rules, states
-from approvals.case import case_of, cases
+from approvals.case import case_of, cases, people_of, person_of
 from approvals.models import Approval
 from approvals.sentence import sentence
 from audit.clock import database_now
@@ -52,16 +52,18 @@ class ApprovalTopic(Topic):
         asks = announcement.event in ASKING
         people: tuple[Membership, ...] = ()
         if asks and is_open:
-            members = Membership.objects.filter(organization=approval.organization, user__is_active=True)
-            persons = [
-                (member, rules.Person(member.user_id, member.role))
-                for member in members.select_related("user").order_by("user__email")
-            ]
+            members = list(
+                Membership.objects.filter(organization=approval.organization, user__is_active=True)
+                .select_related("user")
+                .order_by("user__email")
+            )
+            known = people_of(approval.organization_id, [member.user_id for member in members])
+            persons = [(member, known[member.user_id]) for member in members]
             widened = announcement.event == "approval.escalated"  # who could decide before was asked before
             people = tuple(
                 member
                 for member, person in persons
-                if rules.can_person(case, person) and not (widened and case.rule.lets(person.role))
+                if rules.can_person(case, person) and not (widened and case.rule.lets(person))
             )
         team = approval.agent.owner_team_id
         return Facts(
@@ -126,9 +128,9 @@ def waiting(member: Membership, mode: str) -> Iterator[Waiting]:
             organization_id=member.organization_id, mode=mode, state=states.PENDING, expires_at__gt=now
         ).order_by("expires_at")[:500]
     )
-    known = cases(found, member.organization)
+    known, person = cases(found, member.organization), person_of(member.organization_id, member.user_id)
     for approval in found:
-        if rules.can_person(known[approval.id], rules.Person(member.user_id, member.role)):
+        if rules.can_person(known[approval.id], person):
             yield Waiting(
                 words=f"{approval.agent_slug} wants to {what_of(approval)}",
                 url=settings.SITE_URL + reverse("approvals:detail", args=[approval.approval_id]),

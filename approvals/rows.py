@@ -12,7 +12,7 @@ from accounts import roles
 from accounts.models import Membership
 from agents.policy.money import plain
 from approvals import rules
-from approvals.case import cases
+from approvals.case import cases, person_of
 from approvals.models import Approval
 from approvals.sentence import Sentence, sentence
 
@@ -37,12 +37,13 @@ def rows(approvals: Iterable[Approval], membership: Membership, now: datetime) -
     """The lines for some approvals, in their order."""
     approvals = list(approvals)
     facts = cases(approvals, membership.organization)
-    person = rules.Person(membership.user_id, membership.role)
+    person = person_of(membership.organization_id, membership.user_id)
     return [row(approval, facts[approval.id], person, now) for approval in approvals]
 
 
 def row(approval: Approval, case: rules.Case, person: rules.Person, now: datetime) -> Row:
     """One line. Takes the short context where the query brought one, so that a long one is not read for a line."""
+    tally = rules.tally(case)
     context = json.loads(getattr(approval, "short_context", None) or approval.context)
     return Row(
         approval=approval,
@@ -50,10 +51,10 @@ def row(approval: Approval, case: rules.Case, person: rules.Person, now: datetim
         state=shown_state(approval, now),
         sentence=sentence(approval.action, approval.amount, context),
         amount=written(approval.amount),
-        who=who_may(case.wide),
-        who_briefly=who_briefly(case.wide),
-        tally=rules.tally(case),
-        needed=case.rule.approvals,
+        who=who_may(case.wide.everybody),
+        who_briefly=who_briefly(case.wide.everybody),
+        tally=tally,
+        needed=tally.needed,
         why_not=rules.why_not(case, person, now),
     )
 
@@ -70,15 +71,25 @@ def written(amount: Decimal | None) -> str:
     return "" if amount is None else plain(amount)
 
 
-def who_may(rule: rules.Rule) -> str:
-    """`approver, admin or owner`: the roles that may decide, the least of them first."""
-    able = [name.lower() for role, name in reversed(roles.ROLES.items()) if rule.lets(role)]
-    if not able:
-        return "nobody"
-    return f"{', '.join(able[:-1])} or {able[-1]}" if len(able) > 1 else able[0]
+def who_may(who: rules.Who) -> str:
+    """`approver, admin, owner or member of finance`: those who may decide, the least of the roles first."""
+    return _either(_able(who)) or "nobody"
 
 
-def who_briefly(rule: rules.Rule) -> str:
-    """`Approvers`, `Admins`, …: the least role that may decide, in the plural, for a line."""
-    able = [name for role, name in reversed(roles.ROLES.items()) if rule.lets(role)]
-    return f"{able[0]}s" if able else "Nobody"
+def who_briefly(who: rules.Who) -> str:
+    """`Approvers`, `finance`, …: the first of them, for a line."""
+    able = _able(who)
+    first = able[0].removeprefix("member of ") if able else ""
+    if first in {name.lower() for name in roles.ROLES.values()}:
+        return f"{first.capitalize()}s"
+    return first or "Nobody"
+
+
+def _able(who: rules.Who) -> list[str]:
+    words = who.words()
+    known = [name.lower() for name in roles.ROLES.values()]
+    return [*reversed([word for word in words if word in known]), *(word for word in words if word not in known)]
+
+
+def _either(able: list[str]) -> str:
+    return f"{', '.join(able[:-1])} or {able[-1]}" if len(able) > 1 else "".join(able)

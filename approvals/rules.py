@@ -1,17 +1,22 @@
 """Who may decide what, and when: a ladder of rules over plain data. No ORM, no clock, no settings.
 
-May this *state* change → may this *person* → is this *what they were shown* → was a *reason* given where one is due.
+May this *state* change → may this *person* → is it *surely* them → is this *what they were shown* → was a *reason*
+given where one is due → was what is critical *confirmed*.
 Each rung is a pair: `check_…` raises `Refused` with a sentence for the person, `can_…` says yes or no.
 """
 
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal, get_args
 
 from accounts import roles
+from agents import assurance as levels
 from approvals import states
+from approvals.rule import Person as Person
+from approvals.rule import Rule as Rule
+from approvals.rule import Who as Who
 
 Verdict = Literal["approve", "deny"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -41,81 +46,6 @@ class Incomplete(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """Who else may decide, once nobody did for so long."""
-
-    after: timedelta
-    roles: frozenset[str] = frozenset()
-    teams: frozenset[uuid.UUID] = frozenset()
-    people: frozenset[uuid.UUID] = frozenset()
-
-    @classmethod
-    def read(cls, snapshot: Mapping[str, Any]) -> "Step":
-        return cls(
-            after=timedelta(minutes=int(snapshot["after_minutes"])),
-            roles=frozenset(snapshot.get("roles", ())),
-            teams=frozenset(uuid.UUID(team["id"]) for team in snapshot.get("teams", ())),
-            people=frozenset(uuid.UUID(person["id"]) for person in snapshot.get("people", ())),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """An approval rule, as a request keeps it. What is missing or odd in a snapshot reads as the stricter."""
-
-    name: str = "Default"
-    roles: frozenset[str] = frozenset()
-    approvals: int = 1
-    denials: int = 1
-    reason_to_approve: bool = False
-    reason_to_deny: bool = True
-    minutes: int = 60
-    steps: tuple[Step, ...] = ()
-
-    @classmethod
-    def read(cls, snapshot: Mapping[str, Any]) -> "Rule":
-        return cls(
-            name=str(snapshot.get("name", "Default")),
-            roles=frozenset(snapshot.get("roles", ())),
-            approvals=max(1, int(snapshot["approvals"])),
-            denials=max(1, int(snapshot["denials"])),
-            reason_to_approve=bool(snapshot.get("reason_to_approve", True)),
-            reason_to_deny=bool(snapshot.get("reason_to_deny", True)),
-            minutes=int(snapshot.get("minutes", 60)),
-            steps=tuple(Step.read(step) for step in snapshot.get("escalation", ())),
-        )
-
-    def needs_reason(self, verdict: Verdict) -> bool:
-        return self.reason_to_approve if verdict == "approve" else self.reason_to_deny
-
-    def lets(self, role: str | None) -> bool:
-        """Whether people of that role may decide. Naming a role that cannot decide at all does not make it able."""
-        return role is not None and role in self.roles and roles.may(role, "approvals:decide")
-
-    def reached(self, waited: timedelta) -> int:
-        """How many steps are due once a request has waited so long."""
-        return sum(step.after <= waited for step in self.steps)
-
-    def added(self, escalated: int) -> Step:
-        """All that the first `escalated` steps add, as one."""
-        taken = self.steps[:escalated]
-        return Step(
-            after=taken[-1].after if taken else timedelta(),
-            roles=frozenset[str]().union(*(step.roles for step in taken)),
-            teams=frozenset[uuid.UUID]().union(*(step.teams for step in taken)),
-            people=frozenset[uuid.UUID]().union(*(step.people for step in taken)),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Somebody at the desk. `role` is theirs in the organization now; None for a stranger."""
-
-    id: uuid.UUID
-    role: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Vote:
     """What somebody said, and the role they have now."""
 
@@ -134,32 +64,35 @@ class Case:
     rule: Rule
     requesters: frozenset[uuid.UUID] = frozenset()
     owners: frozenset[uuid.UUID] = frozenset()
+    editors: frozenset[uuid.UUID] = frozenset()  # people who changed what is decided
     votes: tuple[Vote, ...] = ()
     escalated: int = 0  # steps of the rule that were reached
-    added: frozenset[uuid.UUID] = frozenset()  # people whom those steps name, by themselves or by a team of theirs now
+    risk: str = ""
+    action: str = ""
     paused: bool = False
     decided_at: datetime | None = None
     decided_by: str = ""
 
     @property
     def wide(self) -> Rule:
-        """The rule with the roles that the reached steps add."""
-        return replace(self.rule, roles=self.rule.roles | self.rule.added(self.escalated).roles)
+        """The rule with those whom the reached steps add."""
+        return self.rule.widened(self.escalated)
 
-    def lets(self, person: Person) -> bool:
-        """Whether they may decide by their role, or were added. Who cannot decide at all is not made able by it."""
-        named = person.id in self.added and person.role is not None and roles.may(person.role, "approvals:decide")
-        return named or self.wide.lets(person.role)
+    @property
+    def barred(self) -> frozenset[uuid.UUID]:
+        """Whose approval would be of what they asked or made themselves."""
+        return self.owners | self.requesters | self.editors
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
     """The votes that count, and what they come to: a final state, or None while more are needed."""
 
-    approvals: int
+    approvals: int  # in the way of the rule that is nearest to its end
     denials: int
     outcome: str | None
     counted: frozenset[uuid.UUID] = field(default_factory=frozenset)
+    needed: int = 1  # in that way
 
 
 def current_state(state: str, expires_at: datetime, now: datetime) -> str:
@@ -194,8 +127,8 @@ def can_change(case: Case, now: datetime) -> bool:
 def check_person(case: Case, person: Person) -> None:
     if person.role is None:
         raise Refused("You are not a member of this organization.", "not_a_member")
-    if not case.lets(person):
-        able = [name for role, name in roles.ROLES.items() if case.wide.lets(role)]
+    if not case.wide.lets(person):
+        able = case.wide.everybody.words()
         if not able:
             raise Refused("This request's rule names no role that can decide.", "role")
         mine = roles.ROLES.get(person.role, person.role).lower()
@@ -204,6 +137,8 @@ def check_person(case: Case, person: Person) -> None:
         raise Refused("You own this agent: somebody else has to decide what it asked.", "owner")
     if person.id in case.requesters:
         raise Refused("The agent asks on your behalf: somebody else has to decide.", "requester")
+    if person.id in case.editors:
+        raise Refused("You changed this request: somebody else has to decide it as it is now.", "editor")
     if any(vote.person.id == person.id for vote in case.votes):
         raise Refused("You have decided already; this request needs somebody else too.", "voted")
     if case.paused:
@@ -212,6 +147,25 @@ def check_person(case: Case, person: Person) -> None:
 
 def can_person(case: Case, person: Person) -> bool:
     return _passes(check_person, case, person)
+
+
+# Is it surely them?
+
+
+def check_assurance(case: Case, given: str) -> None:
+    """`given` is how sure it is that this person decides: one of agents.assurance."""
+    if levels.is_enough(given, case.rule.assurance):
+        return
+    if case.rule.assurance == levels.STEPUP:
+        raise Refused(
+            "This needs your second factor: open it in Warden and confirm with your passkey or your app's code.",
+            "assurance",
+        )
+    raise Refused("This is decided in the browser only: open it in Warden.", "assurance")
+
+
+def can_assurance(case: Case, given: str) -> bool:
+    return _passes(check_assurance, case, given)
 
 
 # Is this what they were shown?
@@ -242,15 +196,39 @@ def can_reason(case: Case, verdict: Verdict, reason: str) -> bool:
     return _passes(check_reason, case, verdict, reason)
 
 
+# Was what is critical confirmed?
+
+
+def check_confirmation(case: Case, verdict: Verdict, typed: str) -> None:
+    if verdict == "approve" and case.rule.needs_typing(case.risk) and typed.strip() != case.action:
+        raise Incomplete(f"This is critical: type {case.action} to approve it.", "confirmation")
+
+
+def can_confirmation(case: Case, verdict: Verdict, typed: str) -> bool:
+    return _passes(check_confirmation, case, verdict, typed)
+
+
 # The whole ladder
 
 
-def check_review(case: Case, *, person: Person, verdict: Verdict, reason: str, digest: str, now: datetime) -> None:
+def check_review(
+    case: Case,
+    *,
+    person: Person,
+    verdict: Verdict,
+    reason: str,
+    digest: str,
+    now: datetime,
+    assurance: str = levels.SLACK,
+    typed: str = "",
+) -> None:
     """Every rung, in order: raises the first that does not hold."""
     check_change(case, now)
     check_person(case, person)
+    check_assurance(case, assurance)
     check_shown(case, digest)
     check_reason(case, verdict, reason)
+    check_confirmation(case, verdict, typed)
 
 
 def why_not(case: Case, person: Person, now: datetime) -> str:
@@ -266,21 +244,24 @@ def why_not(case: Case, person: Person, now: datetime) -> str:
 def tally(case: Case) -> Tally:
     """Counts the votes of distinct people who may decide as of now and were shown this digest (I3).
 
-    Who lost the role, or became an owner of the agent, since they voted no longer counts.
+    Who lost the role or the team, or became an owner of the agent, since they voted no longer counts. An approval
+    counts in every way of the rule that names its person; a person counts once in each.
     """
-    counted: dict[uuid.UUID, Verdict] = {}
+    rule = case.wide
+    counted: dict[uuid.UUID, Vote] = {}
     for vote in case.votes:
-        barred = vote.person.id in case.owners or vote.person.id in case.requesters
-        if case.lets(vote.person) and not barred and vote.digest == case.digest:
-            counted.setdefault(vote.person.id, vote.verdict)
-    approvals = sum(verdict == "approve" for verdict in counted.values())
-    denials = len(counted) - approvals
+        if rule.lets(vote.person) and vote.person.id not in case.barred and vote.digest == case.digest:
+            counted.setdefault(vote.person.id, vote)
+    said = [vote for vote in counted.values() if vote.verdict == "approve"]
+    denials = len(counted) - len(said)
+    ways = [(sum(way.who.lets(vote.person) for vote in said), way.approvals) for way in rule.ways]
+    approvals, needed = min(ways, key=lambda way: way[1] - way[0])
     outcome = None
-    if denials >= case.rule.denials:
+    if denials >= rule.denials:
         outcome = states.DENIED
-    elif approvals >= case.rule.approvals:
+    elif approvals >= needed:
         outcome = states.APPROVED
-    return Tally(approvals, denials, outcome, frozenset(counted))
+    return Tally(approvals, denials, outcome, frozenset(counted), needed)
 
 
 def _passes(check: Any, *arguments: Any) -> bool:
@@ -293,8 +274,10 @@ def _passes(check: Any, *arguments: Any) -> bool:
 
 def _either(names: Iterable[str]) -> str:
     """`an owner, admin or approver`."""
-    *most, last = [name.lower() for name in names]
+    *most, last = names
     words = f"{', '.join(most)} or {last}" if most else last
+    if "@" in words.partition(" ")[0]:
+        return words
     return f"{'an' if words[0] in 'aeio' else 'a'} {words}"
 
 

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 
 from accounts.models import Organization, User
+from agents import assurance as levels
 from approvals import metrics, rules, states
-from approvals.case import case_of, roles_of
+from approvals.case import case_of, person_of
 from approvals.models import Approval, Review
 from audit import spans
 from audit.clock import database_now
@@ -34,14 +35,18 @@ def review(
     reason: str,
     digest: str,
     via: str,
+    assurance: str = "",
+    typed: str = "",
 ) -> Approval:
     """One person's vote, and the final state once enough people said the same. Returns the approval as it is then.
 
-    `digest` is that of the request they were shown; `via` is browser, slack or api. The same vote again (a double
-    click) changes nothing and is no error. Raises Approval.DoesNotExist for what is not this organization's,
-    rules.Refused where this person may not, rules.Conflict where it was decided first, expired or is not what they
-    were shown, rules.Incomplete where a reason is missing.
+    `digest` is that of the request they were shown; `via` is browser, slack or api; `assurance` (agents.assurance) how
+    sure it is that they say it, where that is more than `via` tells; `typed` what they typed to confirm. The same vote
+    again (a double click) changes nothing and is no error. Raises Approval.DoesNotExist for what is not this
+    organization's, rules.Refused where this person may not, or not this way, rules.Conflict where it was decided first,
+    expired or is not what they were shown, rules.Incomplete where a reason or the confirmation is missing.
     """
+    assurance = assurance or (levels.BROWSER if via == "browser" else levels.SLACK)
     reason = reason.strip()
     with transaction.atomic():
         approval = Approval.objects.select_for_update(of=("self",)).get(id=approval_id, organization=organization)
@@ -54,9 +59,17 @@ def review(
         if overdue:
             _expire([approval], now)
         else:
-            person = rules.Person(by.id, roles_of(organization.id, [by.id]).get(by.id))
-            rules.check_review(case, person=person, verdict=verdict, reason=reason, digest=digest, now=now)
-            _vote(approval, by=by, verdict=verdict, reason=reason, via=via, now=now)
+            rules.check_review(
+                case,
+                person=person_of(organization.id, by.id),
+                verdict=verdict,
+                reason=reason,
+                digest=digest,
+                now=now,
+                assurance=assurance,
+                typed=typed,
+            )
+            _vote(approval, by=by, verdict=verdict, reason=reason, via=via, assurance=assurance, now=now)
             tally = rules.tally(case_of(approval, organization))
             if tally.outcome:
                 lasts = timedelta(seconds=organization.claim_seconds)
@@ -99,11 +112,18 @@ def _said_already(approval: Approval, by: User, verdict: str, digest: str) -> bo
     return Review.objects.filter(approval=approval, user=by, verdict=verdict, digest=digest).exists()
 
 
-def _vote(approval: Approval, *, by: User, verdict: str, reason: str, via: str, now: datetime) -> None:
+def _vote(approval: Approval, *, by: User, verdict: str, reason: str, via: str, assurance: str, now: datetime) -> None:
     Review.objects.create(
-        approval=approval, user=by, verdict=verdict, reason=reason, digest=approval.digest, via=via, created_at=now
+        approval=approval,
+        user=by,
+        verdict=verdict,
+        reason=reason,
+        digest=approval.digest,
+        via=via,
+        assurance=assurance,
+        created_at=now,
     )
-    said = {"digest": approval.digest, "via": via, "reason": reason}
+    said = {"digest": approval.digest, "via": via, "assurance": assurance, "reason": reason}
     record_all([_entry(approval, f"person:review:{verdict}", by.actor, verdict, said)], at=now)
 
 

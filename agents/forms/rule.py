@@ -9,7 +9,7 @@ from accounts import roles
 from accounts.models import Organization
 from agents.models import ApprovalRule
 from agents.models.rule import default_roles
-from agents.services import escalation
+from agents.services import deciders, escalation
 from agents.services.facts import token
 
 CHOICE = ("roles", "teams", "people")
@@ -61,7 +61,7 @@ class RuleForm(forms.ModelForm):
         """A pair of fields for each step there is, and for one more."""
         steps = escalation.named(self.instance.escalation)
         teams = organization.teams.values_list("slug", "name")
-        members = organization.memberships.filter(role__in=escalation.DECIDERS, user__is_active=True)
+        members = organization.memberships.filter(role__in=deciders.DECIDERS, user__is_active=True)
         people = members.values_list("user__email", flat=True)
         choices = [
             ("Roles", [(f"roles:{role}", f"{name}s") for role, name in DECIDERS]),

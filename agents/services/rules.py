@@ -8,7 +8,7 @@ from accounts.by import lock
 from accounts.models import Organization
 from accounts.rules import Refused
 from agents.models import ApprovalRule
-from agents.services import escalation
+from agents.services import deciders, escalation
 from agents.services.by import Who, check
 from agents.services.errors import Conflict
 from agents.services.facts import difference, facts
@@ -19,12 +19,21 @@ EDITABLE = frozenset(
         "name",
         "is_default",
         "roles",
+        "teams",
+        "people",
         "approvals",
+        "alternatives",
         "denials",
         "reason_to_approve",
         "reason_to_deny",
         "minutes",
         "escalation",
+        "assurance",
+        "confirm_critical",
+        "edits_allowed",
+        "edit_fields",
+        "grants_allowed",
+        "critical_seconds",
     }
 )
 DEFAULT_NAME = "Standard"
@@ -34,7 +43,8 @@ DEFAULT_NAME = "Standard"
 def create_rule(*, organization: Organization, by: Who, name: str, **fields: Any) -> ApprovalRule:
     """A rule for tiers that ask. The first of an organization, or one with `is_default`, becomes its default.
 
-    The steps of `escalation` name roles, teams and people, as agents.services.escalation.resolve takes them.
+    `teams`, `people`, `alternatives` and the steps of `escalation` are given by names, as agents.services.deciders and
+    agents.services.escalation take them.
     Raises Refused, ValidationError.
     """
     organization = lock(organization)
@@ -72,8 +82,9 @@ def change_rule(*, rule: ApprovalRule, by: Who, expected: str | None = None, **f
         if row.is_default and not before["is_default"]:
             for other in ApprovalRule.objects.filter(organization=row.organization, is_default=True):
                 _unset(other, by)
-        row.save(update_fields=list(fields))
-        _write("change", row, by, changed)
+        row.version += 1
+        row.save(update_fields=[*fields, "version"])
+        _write("change", row, by, changed | {"version": row.version})
     return row
 
 
@@ -113,6 +124,12 @@ def _write(verb: str, row: ApprovalRule, by: Who, data: dict[str, Any]) -> None:
 def _known(fields: dict[str, Any], organization: Organization) -> dict[str, Any]:
     if unknown := fields.keys() - EDITABLE:
         raise TypeError(f"a rule's {', '.join(sorted(unknown))} cannot be set here")
+    fields = dict(fields)
     if "escalation" in fields:
-        return {**fields, "escalation": escalation.resolve(organization, fields["escalation"])}
+        fields["escalation"] = escalation.resolve(organization, fields["escalation"])
+    if "alternatives" in fields:
+        fields["alternatives"] = deciders.resolve_ways(organization, fields["alternatives"])
+    for name in ("teams", "people"):
+        if name in fields:
+            fields[name] = deciders.resolve(organization, {name: fields[name]}, name)[name]
     return fields

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from accounts.models import User
+from agents.assurance import SLACK
 from approvals import rules, services, states
 from approvals.case import case_of
 from approvals.inbox import Desk, Filters
@@ -94,6 +95,7 @@ def _clicked(app: SlackApp, payload: Mapping[str, Any]) -> Reply:
             case = case_of(approval, app.organization)
             rules.check_change(case, database_now())
             rules.check_person(case, at_the_desk(app, user))
+            rules.check_assurance(case, SLACK)
             rules.check_shown(case, digest)
             return Reply(after=partial(_open, app, payload, modals.dialog(approval, verdict)))
         approval = _review(app, approval, user, verdict, "", digest)

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 
+from agents.assurance import SLACK
 from agents.policy.money import show
 from approvals import rules, states
 from approvals.models import Approval, Review
@@ -51,7 +52,10 @@ def card_of(approval: Approval, now: datetime) -> Card:
     else:
         blocks.append(_small(f"Too long for Slack ({len(approval.context):,} characters): read it whole in Warden."))
     if is_open:
-        blocks.append({"type": "actions", "elements": [*(_buttons(approval) if fits else []), _open(approval)]})
+        here = fits and not _decided_elsewhere(approval)
+        if fits and not here:
+            blocks.append(_small("Its rule wants it decided in Warden."))
+        blocks.append({"type": "actions", "elements": [*(_buttons(approval) if here else []), _open(approval)]})
     else:
         blocks += [_small(ending) for ending in endings(approval, state)]
     return Card(text=_line(approval, state), blocks=blocks, is_open=is_open)
@@ -106,7 +110,7 @@ def clock(moment: datetime) -> str:
 
 
 def _facts(approval: Approval) -> list[dict[str, Any]]:
-    rule = rules.Rule.read(approval.rule)
+    rule = rules.Rule.read(approval.rule).widened(approval.escalated)
     facts = {
         "Agent": approval.agent_slug,
         "Action": approval.action,
@@ -114,10 +118,23 @@ def _facts(approval: Approval) -> list[dict[str, Any]]:
         "Risk": approval.risk,
         "Environment": approval.environment,
         "Calls": approval.callee,
-        "Rule": f"{rule.name}: {rule.approvals} approval{'s' * (rule.approvals > 1)}, by {who_may(rule)}",
+        "Rule": f"{rule.name}: {_ways(rule)}",
         "Decide by": clock(approval.expires_at),
     }
     return [_plain(f"{name}\n{drawn(value)}") for name, value in facts.items() if value]
+
+
+def _ways(rule: rules.Rule) -> str:
+    """`2 approvals, by admin or owner; or 1, by member of directors`."""
+    ways = [f"{way.approvals}, by {who_may(way.who)}" for way in rule.ways]
+    number, _, by = ways[0].partition(", ")
+    return "; or ".join([f"{number} approval{'s' * (rule.approvals > 1)}, {by}", *ways[1:]])
+
+
+def _decided_elsewhere(approval: Approval) -> bool:
+    """Whether its rule wants more than a click in Slack can give."""
+    rule = rules.Rule.read(approval.rule)
+    return rule.assurance != SLACK or rule.needs_typing(approval.risk)
 
 
 def _reasoning(approval: Approval) -> str:

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from accounts.models import Membership, User
 from approvals import rules
-from approvals.case import roles_of
+from approvals.case import person_of
 from approvals.slack.verify import slack_id
 from notifications.models import SlackApp, SlackLink
 from notifications.slack import links
@@ -68,7 +68,7 @@ def person(app: SlackApp, clicker: Clicker) -> User:
 
 def at_the_desk(app: SlackApp, user: User) -> rules.Person:
     """The person as the rules see them."""
-    return rules.Person(user.id, roles_of(app.organization_id, [user.id]).get(user.id))
+    return person_of(app.organization_id, user.id)
 
 
 def membership(app: SlackApp, user: User) -> Membership:

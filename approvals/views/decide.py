@@ -14,7 +14,7 @@ from accounts.models import User
 from approvals import rules, services, states
 from approvals.inbox import Desk, Filters
 from approvals.models import Approval
-from approvals.views.detail import find, show
+from approvals.views.detail import assurance_of, find, show
 from audit.clock import database_now
 
 
@@ -28,6 +28,7 @@ def decide(request: HttpRequest, apr_id: str, verdict: rules.Verdict) -> HttpRes
     if request.method != "POST":
         return _form(request, approval, verdict)
     reason, digest = request.POST.get("reason", ""), request.POST.get("digest", "")
+    typed = request.POST.get("typed", "")
     try:
         approval = services.review(
             approval_id=approval.id,
@@ -37,13 +38,17 @@ def decide(request: HttpRequest, apr_id: str, verdict: rules.Verdict) -> HttpRes
             reason=reason,
             digest=digest,
             via="browser",
+            assurance=assurance_of(request),
+            typed=typed,
         )
     except rules.Refused as refused:
         # htmx leaves a 403 out of the page (see base.html), and what was typed has to stay in it.
         status = 409 if request.htmx and refused.status == 403 else refused.status  # type: ignore[attr-defined]
         approval = find(request, apr_id)
         shown = approval.digest if refused.code == "digest" else digest  # the answer shows the request as it is
-        return show(request, approval, status=status, refused=refused, verdict=verdict, reason=reason, digest=shown)
+        return show(
+            request, approval, status=status, refused=refused, verdict=verdict, reason=reason, typed=typed, digest=shown
+        )
     said = came_to(approval, verdict)
     if not request.htmx:  # type: ignore[attr-defined]
         messages.success(request, said)

@@ -9,7 +9,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
+from accounts import stepup
 from accounts.access import requires
+from agents.assurance import BROWSER, STEPUP, is_enough
 from approvals import rules
 from approvals.dossier import dossier
 from approvals.models import Approval
@@ -35,6 +37,11 @@ def in_inbox(request: HttpRequest) -> bool:
     return address.partition("?")[0] == reverse("inbox")
 
 
+def assurance_of(request: HttpRequest) -> str:
+    """How sure it is that this person sits at the browser."""
+    return STEPUP if stepup.is_fresh(request, database_now()) else BROWSER
+
+
 def show(
     request: HttpRequest,
     approval: Approval,
@@ -45,11 +52,16 @@ def show(
 ) -> HttpResponse:
     """The request as a page, or as a fragment of one; with `verdict`, the form for it is open."""
     membership, now = request.membership, database_now()  # type: ignore[attr-defined]
+    rule = rules.Rule.read(approval.rule)
+    back = reverse(f"approvals:{verdict}", args=[approval.approval_id]) if verdict else ""
     facts = {
         "dossier": dossier(approval, membership, now),
         "in_inbox": in_inbox(request),
         "now": now,
-        "needs_reason": verdict is not None and rules.Rule.read(approval.rule).needs_reason(verdict),
+        "needs_reason": verdict is not None and rule.needs_reason(verdict),
+        "needs_typing": verdict == "approve" and rule.needs_typing(approval.risk),
+        "needs_factor": verdict is not None and not is_enough(assurance_of(request), rule.assurance),
+        "way_to_factor": stepup.way_to(request, back) if verdict and rule.assurance == STEPUP else "",
         "verdict": verdict,
         "may_read_logs": membership.may("logs:read"),
         **more,

@@ -150,7 +150,8 @@ def test_a_rule_is_made_and_read_as_a_sentence(enter, people, standard):
     assert client.post(reverse("agents:rule_new"), RULE | {"reason_to_approve": "on"}).status_code == 302
     html = text(client.get(reverse("agents:rules")))
     assert "An owner or admin decides. Two approvals are needed; one denial ends it." in html
-    assert "A reason is required to approve. Undecided, it expires after 2 hours." in html
+    assert "A reason is required to approve. " in html
+    assert "Undecided, it expires after 2 hours." in html
 
 
 @pytest.mark.parametrize(

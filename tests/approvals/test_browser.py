@@ -235,7 +235,7 @@ def test_the_desk_is_accessible(acme: Acme, desk: Desk, scheme: str, viewport: d
         risk="high",
         reasoning="pаypal",
     )
-    two = factories.an_approval(agent=acme.bot, risk="critical", rule={"approvals": 2})
+    two = factories.an_approval(agent=acme.bot, risk="critical", rule={"approvals": 2, "confirm_critical": False})
     decide_elsewhere(two, acme.colleague)
     decided = factories.an_approval(agent=acme.bot, risk="low")
     decide_elsewhere(decided, acme.colleague, "deny")

@@ -8,11 +8,12 @@ import pytest
 
 from accounts.models import Membership, Team, User
 from approvals import clock, rules
-from approvals.case import case_of
+from approvals.case import case_of, person_of
 from approvals.inbox import Desk, Filters
 from approvals.models import Approval
 from approvals.news import ApprovalTopic
-from approvals.rules import Case, Person, Rule, Step
+from approvals.rule import Step
+from approvals.rules import Case, Person, Rule, Who
 from audit.clock import database_now
 from audit.models import Event
 from notifications.models import Announcement
@@ -22,10 +23,10 @@ from tests.approvals.conftest import Acme
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 ANN, BOB = uuid.uuid4(), uuid.uuid4()
 RULE = Rule(
-    roles=frozenset({"owner"}),
+    who=Who(frozenset({"owner"})),
     steps=(
-        Step(timedelta(minutes=10), roles=frozenset({"admin"})),
-        Step(timedelta(minutes=20), people=frozenset({ANN})),
+        Step(timedelta(minutes=10), Who(frozenset({"admin"}))),
+        Step(timedelta(minutes=20), Who(people=frozenset({ANN}))),
     ),
 )
 
@@ -49,8 +50,7 @@ def test_steps_are_reached_in_their_order(minutes: float, reached: int) -> None:
     ],
 )
 def test_a_reached_step_lets_more_people_decide(escalated: int, person: Person, may: bool) -> None:
-    added = RULE.added(escalated).people
-    case = Case("pending", NOW + timedelta(hours=1), "d", RULE, escalated=escalated, added=added)
+    case = Case("pending", NOW + timedelta(hours=1), "d", RULE, escalated=escalated)
     assert rules.can_person(case, person) is may
 
 
@@ -58,14 +58,14 @@ def test_a_reached_step_lets_more_people_decide(escalated: int, person: Person, 
 def test_escalation_never_reaches_the_requesters_chain(chain: str) -> None:
     barred: dict[str, Any] = {chain: frozenset({ANN})}
     vote = rules.Vote(Person(ANN, "admin"), "approve", "d")
-    case = Case("pending", NOW, "d", RULE, escalated=2, added=frozenset({ANN}), **barred)
+    case = Case("pending", NOW, "d", RULE, escalated=2, **barred)
     assert not rules.can_person(case, Person(ANN, "admin"))
     assert rules.tally(Case("pending", NOW, "d", RULE, votes=(vote,), escalated=2, **barred)).outcome is None
 
 
 def test_a_vote_by_escalation_counts() -> None:
     vote = rules.Vote(Person(ANN, "approver"), "approve", "d")
-    case = Case("pending", NOW, "d", RULE, votes=(vote,), escalated=2, added=frozenset({ANN}))
+    case = Case("pending", NOW, "d", RULE, votes=(vote,), escalated=2)
     assert rules.tally(case).outcome == "approved"
 
 
@@ -91,7 +91,7 @@ def may(approval: Approval, acme: Acme) -> set[str]:
     case, now = case_of(approval, acme.organization), database_now()
     found = set()
     for member in Membership.objects.filter(organization=acme.organization).select_related("user", "organization"):
-        able = rules.can_person(case, Person(member.user_id, member.role))
+        able = rules.can_person(case, person_of(acme.organization.id, member.user_id))
         shown = Desk(member, "live", now, Filters("mine")).of_view("mine").filter(pk=approval.pk).exists()
         assert able == shown, member
         if able:

@@ -14,9 +14,10 @@ from django.db.models.expressions import RawSQL
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from accounts import roles
 from accounts.models import Membership
 from approvals import inbox, rules, services
-from approvals.case import cases
+from approvals.case import cases, person_of
 from approvals.models import Approval
 from audit.clock import database_now
 from tests import factories
@@ -313,11 +314,17 @@ def test_what_is_for_me_is_what_the_rules_let_me_decide(acme: Acme) -> None:
         factories.an_agent(acme.organization, owner=team),
         factories.an_agent(acme.organization),
     ]
-    for _ in range(60):
+    by_role = [{"roles": choice.sample(list(roles.ROLES), 3), "teams": [], "people": []} for _ in range(4)]
+    by_team = {"roles": [], "teams": [{"id": str(team.id), "slug": team.slug}], "people": []}
+    by_name = {"roles": [], "teams": [], "people": [{"id": str(each.id), "email": each.email} for each in people[2:]]}
+    whom = [*by_role, by_team, by_name]
+    alternatives = [[], [], [{"approvals": 2, **choice.choice(whom)}], [{"approvals": 2, **each} for each in whom]]
+    for _ in range(120):
         approval = factories.an_approval(
             agent=choice.choice(agents),
             requesters=choice.sample(people, choice.choice([0, 1])),
-            rule={"approvals": 3, "roles": choice.sample(["owner", "admin", "approver", "auditor", "viewer"], 3)},
+            rule={"approvals": 3, "denials": 3, **choice.choice(whom), "alternatives": choice.choice(alternatives)},
+            editors=[person.id for person in choice.sample(people, choice.choice([0, 0, 1]))],
             minutes=choice.choice([-1, 60]),
         )
         voter = choice.choice(people)
@@ -327,7 +334,7 @@ def test_what_is_for_me_is_what_the_rules_let_me_decide(acme: Acme) -> None:
     for user in people:
         membership = Membership.objects.get(user=user)
         desk = inbox.Desk(membership, "live", now, inbox.Filters("mine"))
-        person = rules.Person(user.id, membership.role)
+        person = person_of(acme.organization.id, user.id)
         expected = {key for key, case in facts.items() if not rules.why_not(case, person, now)}
         assert set(desk.of_view("mine").values_list("id", flat=True)) == expected, membership.role
 

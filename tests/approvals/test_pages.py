@@ -56,7 +56,7 @@ def test_everything_to_decide_by_is_there_in_order(acme: Acme, enter: Enter) -> 
         waiting.digest,
         "Why it waits for a person",
         "up to <b>",
-        "1 approval by any approver, admin or owner",
+        "An owner, admin or approver decides. One approval is enough",
         "What similar requests came to",
         "last 3 requests",
         "4 min",

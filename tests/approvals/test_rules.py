@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from approvals import rules
-from approvals.rules import Case, Conflict, Incomplete, Person, Refused, Rule, Vote
+from approvals.rules import Case, Conflict, Incomplete, Person, Refused, Rule, Vote, Who
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 ANN, BOB, CAT, OWNER = (uuid.UUID(int=number) for number in range(1, 5))
-STANDARD = Rule(roles=frozenset({"owner", "admin", "approver"}))
+STANDARD = Rule(who=Who(frozenset({"owner", "admin", "approver"})))
 CASE = Case(
     state="pending",
     expires_at=NOON + timedelta(hours=1),
@@ -66,9 +66,13 @@ def test_who_came_too_late_hears_who_decided_and_when() -> None:
         (Person(BOB, "viewer"), {}, "role"),
         (Person(BOB, "auditor"), {}, "role"),
         (Person(BOB, "janitor"), {}, "role"),
-        (Person(BOB, "viewer"), {"rule": Rule(roles=frozenset({"viewer"}))}, "role"),  # naming it does not make it able
-        (Person(BOB, "owner"), {"rule": Rule(roles=frozenset({"approver"}))}, "role"),
-        (ann, {"rule": Rule(roles=frozenset())}, "role"),
+        (
+            Person(BOB, "viewer"),
+            {"rule": Rule(who=Who(frozenset({"viewer"})))},
+            "role",
+        ),  # naming it does not make it able
+        (Person(BOB, "owner"), {"rule": Rule(who=Who(frozenset({"approver"})))}, "role"),
+        (ann, {"rule": Rule(who=Who(frozenset()))}, "role"),
         (Person(OWNER, "owner"), {}, "owner"),
         (Person(CAT, "approver"), {}, "requester"),
         (ann, {"votes": (said(ANN, "approve"),)}, "voted"),
@@ -90,7 +94,7 @@ def test_who_may_decide(person: Person, changes: dict[str, object], code: str | 
 def test_the_reason_is_a_sentence_that_names_who_could() -> None:
     with pytest.raises(Refused, match=r"^This needs an owner, admin or approver; your role is viewer\.$"):
         rules.check_person(CASE, Person(BOB, "viewer"))
-    only_admins = replace(CASE, rule=Rule(roles=frozenset({"admin"})))
+    only_admins = replace(CASE, rule=Rule(who=Who(frozenset({"admin"}))))
     with pytest.raises(Refused, match=r"^This needs an admin; your role is approver\.$"):
         rules.check_person(only_admins, ann)
 

@@ -11,12 +11,13 @@ from msgspec import Meta, Struct
 from accounts import models as accounts
 from accounts.tokens import token_may
 from agents import models as agents
+from agents.services import deciders
 from agents.services.escalation import named
 from approvals import models as approvals
 from approvals import rules
 from audit.ids import show_id
 from audit.models import Event as Recorded
-from warden.api.bodies import Effect, Mode, Risk, Role, Status, Step
+from warden.api.bodies import Assurance, Effect, Mode, Risk, Role, Status, Step, Way
 
 Moment = Annotated[datetime, Meta(tz=True)]
 
@@ -86,14 +87,20 @@ class NewKeyAnswer(Struct):
 class Rule(Struct):
     id: str
     name: str
+    version: Annotated[int, Meta(description="A new number with each change; requests keep theirs.")]
     is_default: bool
     roles: list[str]
+    teams: list[str]
+    people: list[str]
     approvals: int
+    alternatives: list[Way]
     denials: int
     reason_to_approve: bool
     reason_to_deny: bool
     minutes: int
     escalation: list[Step]
+    assurance: Assurance
+    confirm_critical: bool
     created_at: Moment
 
 
@@ -102,6 +109,7 @@ class ReviewAnswer(Struct):
     verdict: Literal["approve", "deny"]
     reason: str
     via: str
+    assurance: Assurance
     created_at: Moment
 
 
@@ -288,14 +296,20 @@ def rule(row: agents.ApprovalRule) -> Rule:
     return Rule(
         id=show_id("rul", row.id),
         name=row.name,
+        version=row.version,
         is_default=row.is_default,
         roles=sorted(row.roles),
+        teams=deciders.named(row.ways[0])["teams"],
+        people=deciders.named(row.ways[0])["people"],
         approvals=row.approvals,
+        alternatives=[Way(approvals=way["approvals"], **deciders.named(way)) for way in row.alternatives],
         denials=row.denials,
         reason_to_approve=row.reason_to_approve,
         reason_to_deny=row.reason_to_deny,
         minutes=row.minutes,
         escalation=[Step(**step) for step in named(row.escalation)],
+        assurance=row.assurance,  # type: ignore[arg-type]
+        confirm_critical=row.confirm_critical,
         created_at=row.created_at,
     )
 
@@ -329,7 +343,7 @@ def approval(row: approvals.Approval, now: datetime) -> Approval:
         outcome=row.outcome,
         outcome_at=row.outcome_at,
         reviews=[
-            ReviewAnswer(each.user.email, each.verdict, each.reason, each.via, each.created_at)  # type: ignore[arg-type]
+            ReviewAnswer(each.user.email, each.verdict, each.reason, each.via, each.assurance, each.created_at)  # type: ignore[arg-type]
             for each in row.reviews.all()
         ],
         url=f"{settings.SITE_URL}/approvals/{row.approval_id}",

@@ -71,6 +71,7 @@ def _review(call: Call, approval_id: str, body: Decide, verdict: Verdict) -> ans
         reason=body.reason,
         digest=body.digest or row.digest,
         via="api",
+        typed=body.typed,
     )
     return get_approval(call, approval_id)
 

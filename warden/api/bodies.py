@@ -14,6 +14,7 @@ Status = Literal["active", "suspended", "banned"]
 Effect = Literal["allow", "ask", "deny"]
 Risk = Literal["low", "medium", "high", "critical"]
 Role = Literal["owner", "admin", "approver", "auditor", "viewer"]
+Assurance = Literal["slack", "browser", "stepup"]
 Mode = Literal["live", "test"]
 Severity = Literal["info", "warning", "critical"]
 Amount = Annotated[Decimal, Meta(description="A number, or a string where a double would not be exact.")]
@@ -122,16 +123,34 @@ class Step(Struct, forbid_unknown_fields=True):
     people: Annotated[list[Line], Meta(max_length=50, description="E-mail addresses of members.")] = []
 
 
+class Way(Struct, forbid_unknown_fields=True):
+    """Another way to satisfy a rule: so many approvals, by these."""
+
+    approvals: Annotated[int, Meta(ge=1, le=10)] = 1
+    roles: list[Role] = []
+    teams: Annotated[list[Line], Meta(max_length=50, description="Slugs.")] = []
+    people: Annotated[list[Line], Meta(max_length=50, description="E-mail addresses of members.")] = []
+
+
 class ChangeRule(Struct, forbid_unknown_fields=True):
     name: Line | UnsetType = UNSET
     is_default: bool | UnsetType = UNSET
-    roles: list[Role] | UnsetType = UNSET
+    roles: Annotated[list[Role], Meta(description="Who decides; so do `teams` and `people`.")] | UnsetType = UNSET
+    teams: Annotated[list[Line], Meta(max_length=50, description="Slugs.")] | UnsetType = UNSET
+    people: Annotated[list[Line], Meta(max_length=50, description="E-mail addresses of members.")] | UnsetType = UNSET
     approvals: Annotated[int, Meta(ge=1, le=10)] | UnsetType = UNSET
+    alternatives: Annotated[list[Way], Meta(max_length=5)] | UnsetType = UNSET
     denials: Annotated[int, Meta(ge=1, le=10)] | UnsetType = UNSET
     reason_to_approve: bool | UnsetType = UNSET
     reason_to_deny: bool | UnsetType = UNSET
     minutes: Annotated[int, Meta(ge=1, le=43_200)] | UnsetType = UNSET
     escalation: Annotated[list[Step], Meta(max_length=5)] | UnsetType = UNSET
+    assurance: (
+        Annotated[Assurance, Meta(description="The least it takes to decide: see designing rules.")] | UnsetType
+    ) = UNSET
+    confirm_critical: (
+        Annotated[bool, Meta(description="Who approves what is critical types the action's name.")] | UnsetType
+    ) = UNSET
 
 
 class NewRule(ChangeRule, kw_only=True):
@@ -151,6 +170,9 @@ class Decide(Struct, forbid_unknown_fields=True):
     digest: Annotated[
         Line | None, Meta(description="Of what you were shown. If it is another by now, nothing is decided: 409.")
     ] = None
+    typed: Annotated[
+        Line, Meta(description="The action's name, to approve what is critical where the rule says so.")
+    ] = ""
 
 
 class LogsQuery(Struct, forbid_unknown_fields=True):

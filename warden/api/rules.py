@@ -15,6 +15,8 @@ def _given(body: ChangeRule) -> dict[str, Any]:
     fields = finding.given(body)
     if isinstance(body.escalation, list):
         fields["escalation"] = [structs.asdict(step) for step in body.escalation]
+    if isinstance(body.alternatives, list):
+        fields["alternatives"] = [structs.asdict(way) for way in body.alternatives]
     return fields
 
 

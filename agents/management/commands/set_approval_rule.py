@@ -2,27 +2,58 @@ from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction
 from typing import Any
 
 from accounts.roles import ROLES
+from agents.assurance import LEVELS
 from agents.management.commands._base import AgentsCommand, as_json, given
 from agents.services import rules
 from agents.words import rule_sentence
 
-FIELDS = ("roles", "approvals", "denials", "reason_to_approve", "reason_to_deny", "minutes")
+FIELDS = (
+    "roles",
+    "teams",
+    "people",
+    "approvals",
+    "denials",
+    "reason_to_approve",
+    "reason_to_deny",
+    "minutes",
+    "assurance",
+    "confirm_critical",
+)
+
+
+def names(text: str) -> list[str]:
+    """`owner,admin` as a list; `none` is none."""
+    return [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def who(text: str) -> dict[str, list[str]]:
+    """`admin,finance,ann@example.com` as agents.services.deciders takes it."""
+    given = names(text)
+    return {
+        "roles": [name for name in given if name in ROLES],
+        "teams": [name for name in given if name not in ROLES and "@" not in name],
+        "people": [name for name in given if "@" in name],
+    }
+
+
+def way(text: str) -> dict[str, Any] | None:
+    """`2:finance,ann@example.com` as agents.services.deciders takes it; None for `none`."""
+    if text == "none":
+        return None
+    count, _, whom = text.partition(":")
+    if not count.isdecimal() or not names(whom):
+        raise ArgumentTypeError(f"{text!r} is not like 1:directors")
+    return {"approvals": int(count), **who(whom)}
 
 
 def step(text: str) -> dict[str, Any] | None:
     """`30:admin,finance,ann@example.com` as agents.services.escalation takes it; None for `none`."""
     if text == "none":
         return None
-    minutes, _, who = text.partition(":")
-    names = [name.strip() for name in who.split(",") if name.strip()]
-    if not minutes.isdecimal() or not names:
+    minutes, _, whom = text.partition(":")
+    if not minutes.isdecimal() or not names(whom):
         raise ArgumentTypeError(f"{text!r} is not like 30:admin,finance")
-    return {
-        "after_minutes": int(minutes),
-        "roles": [name for name in names if name in ROLES],
-        "teams": [name for name in names if name not in ROLES and "@" not in name],
-        "people": [name for name in names if "@" in name],
-    }
+    return {"after_minutes": int(minutes), **who(whom)}
 
 
 class Command(AgentsCommand):
@@ -31,8 +62,19 @@ class Command(AgentsCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("name")
-        parser.add_argument("--roles", type=lambda text: text.split(","), help="such as owner,admin,approver")
+        parser.add_argument("--roles", type=names, help="such as owner,admin,approver; none is none")
+        parser.add_argument("--teams", type=names, help="slugs, by commas")
+        parser.add_argument("--people", type=names, help="e-mail addresses of members, by commas")
         parser.add_argument("--approvals", type=int, help="how many are needed")
+        parser.add_argument(
+            "--or",
+            action="append",
+            type=way,
+            dest="alternatives",
+            metavar="APPROVALS:WHO",
+            help="or so many approvals by WHO: roles, team slugs and e-mail addresses, by commas; may be repeated."
+            " 'none' takes every alternative away",
+        )
         parser.add_argument("--denials", type=int, help="how many end it")
         parser.add_argument("--reason-to-approve", action=BooleanOptionalAction)
         parser.add_argument("--reason-to-deny", action=BooleanOptionalAction)
@@ -45,6 +87,8 @@ class Command(AgentsCommand):
             help="after so long WHO may decide too: roles, team slugs and e-mail addresses, by commas; may be repeated."
             " 'none' takes every step away",
         )
+        parser.add_argument("--assurance", choices=list(LEVELS), help="the least it takes to decide")
+        parser.add_argument("--confirm-critical", action=BooleanOptionalAction, help="critical ones are typed out")
         parser.add_argument("--default", action="store_true", help="for tiers that name no rule")
 
     def run(self, **options: Any) -> tuple[Any, str]:
@@ -52,6 +96,8 @@ class Command(AgentsCommand):
         by, fields = self.by(organization, options), given(options, *FIELDS)
         if options["escalate"] is not None:
             fields["escalation"] = [each for each in options["escalate"] if each]
+        if options["alternatives"] is not None:
+            fields["alternatives"] = [each for each in options["alternatives"] if each]
         if options["default"]:
             fields["is_default"] = True
         rule = organization.approval_rules.filter(name=options["name"]).first()
