@@ -1,4 +1,8 @@
-"""The record. A row, once written, never changes: the database itself refuses (see migration 0002)."""
+"""The record. A row, once written, never changes: the database itself refuses (see migration 0002).
+
+Its table is parted by month (migration 0004), so its primary key there is (id, at), and has one more column: `written`,
+the transaction that wrote the row.
+"""
 
 from typing import Any
 
@@ -7,6 +11,7 @@ from django.db.models import Q
 
 from audit.ids import new_id, show_id
 from audit.leaf import read_body
+from audit.log import Checkpoint, Leaf, Log, Receipt, Sequencer, SigningKey, Tile  # noqa: F401 - Django looks here
 from audit.sentences import Part, icon, tell
 
 # The kinds that make up most rows by far. A search for one of these fills its page soon from `event_page`; every other

@@ -56,6 +56,8 @@ _OTHERS = {
     "approval:denied": Sentence("circle-x", "{action} of {agent} was denied, by {actor} last[: {reason}]"),
     "review:approve": Sentence("thumbs-up", "{actor} approved {action} of {agent}[: {reason}]"),
     "review:deny": Sentence("thumbs-down", "{actor} denied {action} of {agent}[: {reason}]"),
+    "record:rotate": Sentence("refresh-cw", "{actor} rotated the key that signs the record"),
+    "record:accept": Sentence("octagon-alert", "{actor} accepted a restored record[: {reason}]"),
     "record:export": Sentence("download", "{actor} exported the record"),
     "agent:create": Sentence("bot", "{actor} created the agent {agent}"),
     "agent:change": Sentence("pencil", "{actor} changed the agent {agent}[: {fields}]"),

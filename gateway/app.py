@@ -10,11 +10,11 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import connections
 
 from accounts.secrets import hash_secret, is_well_formed
 from agents.load import KeyFacts
 from agents.models.key import PREFIXES
+from audit.connection import conninfo
 from gateway import access, answers, authz, routes
 from gateway.answers import Answer
 from gateway.jobs import Check
@@ -37,16 +37,6 @@ OPA = "/v1/"  # where errors are said as an OPA says them
 SINGLE = (b"x-api-key", b"authorization", b"idempotency-key")  # sent twice, a proxy may have looked at the other
 BODY_PATIENCE = 20.0  # seconds for a body to arrive
 UNIT = 4_096  # bytes of a body that count as one more request
-
-
-def conninfo() -> dict[str, Any]:
-    """Django's database, as psycopg wants it; the pool stays Django's own."""
-    parameters: dict[str, Any] = connections["default"].get_connection_params()
-    return {
-        name: value
-        for name, value in parameters.items()
-        if name not in ("pool", "cursor_factory", "context", "prepare_threshold")
-    }
 
 
 class TooSlow(Exception):

@@ -101,6 +101,7 @@ def _programs(home: Home, host: str, port: int) -> Iterator[Program]:
         cwd=REPOSITORY,
         ready=lambda: _answers(host, port),
     )
+    yield Program(name="sequencer", argv=(*MANAGE, "sequence"), cwd=REPOSITORY)
     yield Program(
         name="worker",
         argv=(*celery, "worker", "--concurrency", "2", "--loglevel", "warning", "--without-gossip", "--without-mingle"),

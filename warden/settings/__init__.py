@@ -248,6 +248,10 @@ GATEWAY_BODY_LIMIT = env.integer("GATEWAY_BODY_LIMIT", 262_144, low=1_024, high=
 GATEWAY_RATE_LIMIT = env.integer("GATEWAY_RATE_LIMIT", 6_000, low=1, high=100_000_000)  # checks a minute and key
 GATEWAY_MAX_WAITERS = env.integer("GATEWAY_MAX_WAITERS", 10_000, low=1, high=1_000_000)
 
+# --- The record -------------------------------------------------------------------------------------------------------
+AUDIT_SIGNING_KEY = env.text("AUDIT_SIGNING_KEY", "")
+AUDIT_SIGNING_KEY_OLD = env.text("AUDIT_SIGNING_KEY_OLD", "")
+
 # --- Watching ---------------------------------------------------------------------------------------------------------
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
 OTEL_EXPORTER_OTLP_ENDPOINT = env.url(
