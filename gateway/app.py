@@ -240,7 +240,7 @@ async def read_body(receive: Receive, limit: int) -> bytes | None:
 async def respond(send: Send, answer: Answer, request_id: bytes) -> None:
     """Sends a whole answer."""
     headers = [
-        JSON,
+        *([] if any(name == JSON[0] for name, _ in answer.headers) else [JSON]),
         (b"content-length", b"%d" % len(answer.body)),
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),

@@ -14,7 +14,7 @@ from approvals import states
 from approvals.intake import Held
 from audit.ids import read_id, show_id
 from audit.leaf import timestamp
-from gateway import answers, authz
+from gateway import answers, authz, bundles
 from gateway.answers import Answer, encode, ok
 from gateway.bodies import CheckBody, LogBody, WhoamiAnswer
 from gateway.claiming import may_see, show
@@ -246,12 +246,13 @@ async def _send_part(send: "Send", text: str) -> None:
 DATA = "/v1/data/"
 CHECK, LOG, APPROVAL, WHOAMI = Handler(check), Handler(log), Handler(approval), Handler(whoami)
 CLAIM, CANCEL, EVENTS = Handler(claim), Handler(cancel), Handler(approval, events)
-QUERY, HEALTH = Handler(data), Handler(health)
+QUERY, HEALTH, BUNDLE = Handler(data), Handler(health), Handler(bundles.bundle)
 FIXED = {
     "/sdk/check": ("POST", CHECK),
     "/sdk/log": ("POST", LOG),
     "/sdk/whoami": ("GET", WHOAMI),
     "/health": ("GET", HEALTH),
+    bundles.PATH: ("GET", BUNDLE),
 }
 OF_APPROVAL = {"": ("GET", APPROVAL), "events": ("GET", EVENTS), "claim": ("POST", CLAIM), "cancel": ("POST", CANCEL)}
 

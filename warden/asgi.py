@@ -15,7 +15,7 @@ from warden import tracing  # noqa: E402
 from warden.checks import refuse_to_start  # noqa: E402
 from warden.people import People  # noqa: E402
 
-AGENTS = ("/sdk/", "/v1/")
+AGENTS = ("/sdk/", "/v1/", "/bundles/")
 HEALTH = "/health"  # as an OPA has it; people's are below /health/
 
 

@@ -29,3 +29,8 @@ def speaks_for(domain: str, organization: str, domains: Domains) -> bool:
     Where no trust domain is configured no SVID is accepted, and names are only those that people gave agents.
     """
     return not domains or (domain in domains and domains[domain] in ("", organization))
+
+
+def domains_of(organization: str, domains: Domains) -> list[str] | None:
+    """The trust domains that speak for the organization with that slug; None where none are configured."""
+    return [domain for domain in domains if speaks_for(domain, organization, domains)] if domains else None

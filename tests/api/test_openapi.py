@@ -48,7 +48,7 @@ def test_every_address_of_sdk_is_described_and_the_other_way_round():
     served = {(path, method) for path, (method, _) in routes.FIXED.items()}
     for verb, (method, _) in routes.OF_APPROVAL.items():
         served.add(("/sdk/approvals/{approval_id}" + (f"/{verb}" if verb else ""), method))
-    served = served - {("/health", "GET")} | {("/v1/data/{path}", "POST")}
+    served = served - {("/health", "GET"), ("/bundles/agentweave-authz.tar.gz", "GET")} | {("/v1/data/{path}", "POST")}
     assert {(route.path, route.method) for route in AGENT_ROUTES} == served
 
 

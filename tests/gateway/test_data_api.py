@@ -1,13 +1,17 @@
 """POST /v1/data: what an OPA client asks and is answered, against the running server."""
 
 import base64
+import io
+import json
+import tarfile
 import uuid
 from typing import Any
 
 import httpx
 import pytest
+import regorus
 
-from agents.models import Agent, Permission
+from agents.models import Agent, ApiKey, Permission
 from approvals.models import Approval
 from audit.ids import read_id
 from audit.models import Event
@@ -223,3 +227,39 @@ def test_a_banned_agent_is_denied_from_the_next_question_on(opa: Opa) -> None:
     assert opa.ask("query", BOOLEAN) is True
     Agent.objects.filter(pk=opa.world.bot.pk).update(status="banned")
     assert opa.ask("query")["reason"] == "Agent is banned"
+
+
+BUNDLE = "/bundles/agentweave-authz.tar.gz"
+
+
+def test_a_bundle_is_fetched_once_and_again_when_something_changed(opa: Opa) -> None:
+    headers = {"Authorization": f"Bearer {opa.key}"}
+    first = opa.world.client.get(BUNDLE, headers=headers)
+    assert (first.status_code, first.headers["content-type"]) == (200, "application/gzip")
+    same = opa.world.client.get(BUNDLE, headers=headers | {"If-None-Match": first.headers["etag"]})
+    assert (same.status_code, same.content) == (304, b"")
+    Agent.objects.filter(pk=opa.world.bot.pk).update(status="suspended")
+    changed = opa.world.client.get(BUNDLE, headers=headers | {"If-None-Match": first.headers["etag"]})
+    assert changed.status_code == 200
+    engine = regorus.Engine()
+    with tarfile.open(fileobj=io.BytesIO(first.content), mode="r:gz") as archive:
+        for name in ("/agentweave/authz.rego", "/warden/decision.rego"):
+            engine.add_policy(name, archive.extractfile(name).read().decode())  # type: ignore[union-attr]
+        engine.add_data_json(archive.extractfile("/data.json").read().decode())  # type: ignore[union-attr]
+    engine.set_input({"caller_spiffe_id": CALLER, "callee_spiffe_id": CALLEE, "action": "query"})
+    assert engine.eval_rule("data.agentweave.authz.allow") is True
+
+
+def test_a_bundle_needs_a_key_of_the_scope_and_holds_the_agents_of_that_key(opa: Opa) -> None:
+    other = an_agent(opa.world.acme, spiffe_id="spiffe://example.com/agent/other")
+    mine = make_key(opa.world.acme, agent=other, scopes=["authz:query"])
+
+    def fetch(key: str) -> httpx.Response:
+        return opa.world.client.get(BUNDLE, headers={"Authorization": f"Bearer {key}"})
+
+    assert [fetch(key).status_code for key in (opa.world.key, "nothing")] == [403, 401]
+    with tarfile.open(fileobj=io.BytesIO(fetch(mine).content), mode="r:gz") as archive:
+        held = json.loads(archive.extractfile("/data.json").read())["warden"]["policy"]  # type: ignore[union-attr]
+    assert held["agents"].keys() == {"spiffe://example.com/agent/other"}
+    ApiKey.objects.filter(agent=other).update(revoked_at="2026-01-01T00:00:00Z")
+    assert fetch(mine).status_code == 401
