@@ -1,18 +1,20 @@
-"""The review of permissions: what is too broad, unused, expired or forgotten."""
+"""What a review of permissions has to look at: what is too broad, unused, overlapping, missing or forgotten."""
 
-from collections.abc import Iterable
+import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Prefetch, Q
 
 from accounts.models import Organization
 from agents import policy
-from agents.load import permission_of
+from agents.load import agent_of, permission_of
 from agents.models import Agent, ApiKey, Permission
 from agents.models.permission import ORDER
+from agents.wanted import wanted
 from audit.clock import database_now
 
 UNUSED = KEY_AGE = AUDIT = timedelta(days=90)
@@ -51,6 +53,7 @@ class Finding:
     agent: Agent | None
     permission: Permission | None = None
     key: ApiKey | None = None
+    suggestion: Mapping[str, str] | None = None  # the fields of a tier that would settle it
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,36 +98,46 @@ def last_uses(organization: Organization, permissions: Iterable[Permission]) -> 
     return found
 
 
-def review(organization: Organization) -> list[Finding]:
-    """Everything that needs attention in one organization, agent by agent; deleted agents are left out."""
+def review(organization: Organization, agent: Agent | None = None) -> list[Finding]:
+    """Everything that needs attention, of one agent or of all, agent by agent; deleted agents are left out."""
     now = database_now()
-    permissions = list(
-        Permission.objects.select_related("agent")
-        .filter(agent__organization=organization, agent__deleted_at=None)
-        .order_by("agent__slug", *ORDER)
-    )
-    uses = last_uses(organization, permissions)
-    found = [finding for row in permissions for finding in _of_permission(row, uses.get(row), now)]
+    agents = Agent.objects.filter(organization=organization, deleted_at=None).order_by("slug")
+    if agent is not None:
+        agents = agents.filter(pk=agent.pk)
+    tiers = Permission.objects.select_related("agent").order_by("agent__slug", *ORDER)
+    rows = list(agents.select_related("owner_user", "owner_team").prefetch_related(Prefetch("permissions", tiers)))
+    uses = last_uses(organization, [tier for row in rows for tier in row.permissions.all()])
     members = set(organization.memberships.values_list("user_id", flat=True))
-    for agent in Agent.objects.filter(organization=organization, deleted_at=None).select_related(
-        "owner_user", "owner_team"
-    ):
-        found += _of_agent(agent, now)
-        if agent.owner_user_id and agent.owner_user_id not in members:
-            found.append(Finding("owner_left", "Its owner has left the organization.", agent))
+    found: list[Finding] = []
+    for row in rows:
+        overlapping = {each.permission.id: each.text for each in policy.overlaps(agent_of(row))}
+        for tier in row.permissions.all():
+            found += _of_permission(tier, uses.get(tier), overlapping.get(str(tier.pk), ""), now)
+        found += _of_agent(row, members, now)
+    slugs = {row.slug: row for row in rows}
+    for each in wanted(organization, since=now - UNUSED, now=now):
+        if each.agent in slugs:
+            text = f"{each.action}: {each.text}"
+            found.append(Finding("denied_but_wanted", text, slugs[each.agent], suggestion=each.suggestion))
     keys = ApiKey.objects.filter(organization=organization, revoked_at=None).select_related("agent")
-    for key in keys.filter(Q(expires_at=None) | Q(expires_at__gt=now), created_at__lt=now - KEY_AGE):
-        text = f"The key “{key.name}” ({key.shown}) is older than {KEY_AGE.days} days: roll it."
-        found.append(Finding("old_key", text, key.agent, key=key))
+    if agent is not None:
+        keys = keys.filter(agent=agent)
+    for key in keys.filter(Q(expires_at=None) | Q(expires_at__gt=now)).filter(
+        Q(agent=None) | Q(agent__deleted_at=None)
+    ):
+        found += _of_key(key, now)
     return found
 
 
-def _of_permission(row: Permission, use: Use | None, now: datetime) -> Iterable[Finding]:
+def _of_permission(row: Permission, use: Use | None, overlapping: str, now: datetime) -> Iterable[Finding]:
     if row.expires_at and row.expires_at <= now:
         yield Finding("expired", "Has expired: delete it, or give it another term.", row.agent, row)
         return
     for flag in policy.review_flags(permission_of(row)):
         yield Finding(flag.code, f"{flag.text}.", row.agent, row)
+    if overlapping:  # it cannot be used either, and that is said by this
+        yield Finding("overlap", f"{overlapping}.", row.agent, row)
+        return
     if use is None or row.effect == "deny" or row.created_at > now - NEW:
         return
     if use.at is None and use.known_since is None:
@@ -133,11 +146,30 @@ def _of_permission(row: Permission, use: Use | None, now: datetime) -> Iterable[
         yield Finding("unused", f"Not used for {UNUSED.days} days.", row.agent, row)
 
 
-def _of_agent(agent: Agent, now: datetime) -> Iterable[Finding]:
-    if (agent.last_audited_at or agent.created_at) < now - AUDIT:
+def _of_agent(agent: Agent, members: set[uuid.UUID], now: datetime) -> Iterable[Finding]:
+    if due(agent) < now:
         yield Finding("not_audited", f"Not audited for {AUDIT.days} days.", agent)
     if agent.spiffe_id and urlsplit(agent.spiffe_id).path.count("/") < 2:
         text = f"{agent.spiffe_id} may be anyone: use the form /agent/role/environment."
         yield Finding("generic_identity", text, agent)
+    if not agent.purpose.strip():
+        yield Finding("no_purpose", "Nobody wrote what it is for.", agent)
     if agent.owner is None:
         yield Finding("no_owner", "Nobody owns it.", agent)
+    if not agent.notes.strip():
+        yield Finding("no_notes", "It has no notes: who is asked, what to know.", agent)
+    if agent.owner_user_id and agent.owner_user_id not in members:
+        yield Finding("owner_left", "Its owner has left the organization.", agent)
+
+
+def _of_key(key: ApiKey, now: datetime) -> Iterable[Finding]:
+    named = f"The key “{key.name}” ({key.shown})"
+    if key.created_at < now - KEY_AGE:
+        yield Finding("old_key", f"{named} is older than {KEY_AGE.days} days: roll it.", key.agent, key=key)
+    if key.last_used_at is None and key.created_at < now - NEW:
+        yield Finding("unused_key", f"{named} was never used: revoke it.", key.agent, key=key)
+
+
+def due(agent: Agent) -> datetime:
+    """When its next review is due: a quarter after the last one, or after it was made."""
+    return (agent.last_audited_at or agent.created_at) + AUDIT

@@ -1,8 +1,8 @@
 """/agents/…, /permissions/…"""
 
-from django.urls import path
+from django.urls import path, re_path
 
-from agents.views import agents, detail, keys, permissions, rules, tiers
+from agents.views import agents, detail, keys, permissions, reviews, rules, tiers
 
 app_name = "agents"
 urlpatterns = [
@@ -21,6 +21,7 @@ urlpatterns = [
     path("agents/<slug:slug>/tiers/preview/", tiers.tier_preview, name="tier_preview"),
     path("agents/<slug:slug>/tiers/<uuid:pk>/", tiers.tier_edit, name="tier"),
     path("agents/<slug:slug>/tiers/<uuid:pk>/delete/", tiers.tier_delete, name="tier_delete"),
+    path("agents/<slug:slug>/review/", reviews.review_start, name="review_start"),
     path("keys/", keys.key_list, name="keys"),
     path("keys/new/", keys.key_new, name="key_new"),
     path("keys/<uuid:pk>/roll/", keys.key_roll, name="key_roll"),
@@ -31,6 +32,15 @@ urlpatterns = [
     path("permissions/rules/new/", rules.rule_new, name="rule_new"),
     path("permissions/rules/<uuid:pk>/", rules.rule_edit, name="rule"),
     path("permissions/rules/<uuid:pk>/delete/", rules.rule_delete, name="rule_delete"),
+    path("permissions/reviews/", reviews.review_list, name="reviews"),
+    path("permissions/reviews/<str:review_id>/", reviews.review_page, name="review"),
+    path("permissions/reviews/<str:review_id>/items/<int:number>/", reviews.review_decide, name="review_decide"),
+    path("permissions/reviews/<str:review_id>/sign/", reviews.review_sign, name="review_sign"),
+    re_path(
+        r"^permissions/reviews/(?P<review_id>[\w-]+)/record\.(?P<form>md|pdf)$",
+        reviews.review_record,
+        name="review_record",
+    ),
     path("permissions/versions/", permissions.version_list, name="versions"),
     path("permissions/versions/<int:number>/", permissions.version_body, name="version_body"),
 ]

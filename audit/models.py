@@ -91,7 +91,7 @@ class Event(models.Model):
     @property
     def sentence(self) -> list[Part]:
         """What happened, in words. Of a long event read in a list, what only its body says is left out."""
-        return tell(self, _data(getattr(self, "brief", None) or self._body_if_read))
+        return tell(self, self.brief_data)
 
     @property
     def icon(self) -> str:
@@ -101,6 +101,11 @@ class Event(models.Model):
     def data(self) -> dict[str, Any]:
         """What the event says beyond its columns."""
         return _data(self.body)
+
+    @property
+    def brief_data(self) -> dict[str, Any]:
+        """The same of an event read in a list: empty where its body is long, and therefore was not read."""
+        return _data(getattr(self, "brief", None) or self._body_if_read)
 
     @property
     def _body_if_read(self) -> str:

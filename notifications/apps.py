@@ -9,6 +9,7 @@ class NotificationsConfig(AppConfig):
         from accounts.pages import Page, register
         from notifications import disabling, registry
         from notifications.alerts import ready as alerts
+        from notifications.reviews import news as reviews
         from notifications.slack import ready
 
         registry.register("channel.", disabling.ChannelTopic())
@@ -27,3 +28,4 @@ class NotificationsConfig(AppConfig):
             register(page)
         ready.ready(self)
         alerts.connect()
+        reviews.connect()

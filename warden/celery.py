@@ -10,7 +10,7 @@ from warden.checks import refuse_to_start
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "warden.settings")
 app = Celery("warden")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["approvals", "notifications", "notifications.alerts", "gateway"])
+app.autodiscover_tasks(["approvals", "notifications", "notifications.alerts", "notifications.reviews", "gateway"])
 
 
 @setup_logging.connect

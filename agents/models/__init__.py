@@ -1,7 +1,18 @@
 from .agent import Agent
 from .key import ApiKey
 from .permission import Permission
+from .review import PermissionReview, ReviewItem, ReviewReminder
 from .rule import ApprovalRule
 from .version import Epoch, PolicyVersion
 
-__all__ = ["Agent", "ApiKey", "ApprovalRule", "Epoch", "Permission", "PolicyVersion"]
+__all__ = [
+    "Agent",
+    "ApiKey",
+    "ApprovalRule",
+    "Epoch",
+    "Permission",
+    "PermissionReview",
+    "PolicyVersion",
+    "ReviewItem",
+    "ReviewReminder",
+]

@@ -10,6 +10,7 @@ from .describe import Flag, Ladder, Step, describe, ladders, review_flags
 from .model import Agent, Decision, Effect, Looked, Permission, Policy, Request, Risk, Status
 from .money import AmountError, parse_amount, plain, show
 from .names import covers, is_action, is_permission_name, is_wildcard
+from .overlap import Overlap, overlaps
 from .versions import content_hash
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Flag",
     "Ladder",
     "Looked",
+    "Overlap",
     "Permission",
     "Policy",
     "Request",
@@ -40,6 +42,7 @@ __all__ = [
     "is_permission_name",
     "is_wildcard",
     "ladders",
+    "overlaps",
     "parse_amount",
     "plain",
     "review_flags",

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import Model
 
-from agents.models import Agent, ApiKey, ApprovalRule, Permission
+from agents.models import Agent, ApiKey, ApprovalRule, Permission, PermissionReview
 from agents.services.by import Who, actor
 from agents.services.errors import Conflict
 from agents.services.facts import token
@@ -17,11 +17,12 @@ PREFIXES: dict[type[Model], tuple[str, str]] = {
     Permission: ("permission", "prm"),
     ApiKey: ("key", "key"),
     ApprovalRule: ("rule", "rul"),
+    PermissionReview: ("permission_review", "rvw"),
 }
 
 
 def public_id(row: Model) -> str:
-    """`agt_01J…`, `prm_…`, `key_…`, `rul_…`."""
+    """`agt_01J…`, `prm_…`, `key_…`, `rul_…`, `rvw_…`."""
     return show_id(PREFIXES[type(row)][1], row.pk)
 
 

@@ -12,10 +12,12 @@ from accounts.access import requires
 from accounts.requests import MemberRequest
 from agents import board, history, policy
 from agents.forms.tier import SimulateForm
-from agents.load import load
+from agents.load import load, permission_of
 from agents.markdown import render as markdown
 from agents.models import Agent, PolicyVersion
+from agents.review import due
 from agents.services.writing import public_id
+from agents.usage import usage
 from agents.views.finding import find_agent
 from agents.words import rule_sentence
 from audit import queries
@@ -90,9 +92,16 @@ def simulate(request: MemberRequest, agent: Agent, asked: dict[str, Any]) -> dic
 
 @requires("agents:read")
 def about(request: MemberRequest, slug: str) -> HttpResponse:
-    """What it is, whose it is, its documentation."""
-    agent = find_agent(request, slug)
-    return render(request, "agents/about.html", tabs(request, agent) | {"documentation": markdown(agent.documentation)})
+    """What it is for, whose it is, what it may do in words, how it is used, its documentation."""
+    agent, now = find_agent(request, slug), database_now()
+    context = {
+        "documentation": markdown(agent.documentation),
+        "words": [policy.describe(permission_of(tier)) for tier in agent.permissions.all()],
+        "usage": usage(agent, now),
+        "due_at": due(agent),
+        "now": now,
+    }
+    return render(request, "agents/about.html", tabs(request, agent) | context)
 
 
 @requires("logs:read")

@@ -21,7 +21,7 @@ from agents.views.finding import find_agent, find_tier
 from agents.views.saving import Faster, save, status_of
 from audit.clock import database_now
 
-PREFILLED = ("action", "effect", "currency", "environment")
+PREFILLED = ("action", "effect", "max_amount", "currency", "environment")
 
 
 def check(text: str) -> dict[str, object]:

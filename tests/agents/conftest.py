@@ -51,7 +51,14 @@ def standard(acme: Organization, people: People) -> ApprovalRule:
 
 @pytest.fixture
 def bot(acme: Organization, people: People) -> Agent:
-    return create_agent(organization=acme, by=people.owner, name="Support bot", owner_user=people.owner)
+    return create_agent(
+        organization=acme,
+        by=people.owner,
+        name="Support bot",
+        owner_user=people.owner,
+        purpose="Answers customers",
+        notes="Large refunds go to finance.",
+    )
 
 
 @pytest.fixture

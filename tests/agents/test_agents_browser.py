@@ -14,7 +14,9 @@ from accounts.models import User
 from agents.models import Agent, Permission
 from agents.services.keys import create_key, revoke_key
 from agents.services.permissions import create_permission
+from agents.services.reviews import decide_item, sign_review, start_review
 from agents.services.rules import create_rule
+from tests.factories import an_agent
 
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -56,8 +58,13 @@ def paths(server, acme, people, bot: Agent) -> dict[str, str]:
     key, _ = create_key(organization=acme, by=people.owner, mode="live", name="worker", agent=bot, rate_limit=60)
     revoke_key(key=create_key(organization=acme, by=people.owner, mode="test", name="old").key, by=people.owner)
     tier = bot.permissions.get(action="stripe.refund.medium")
+    review = start_review(agent=bot, by=people.admin)
+    signed = start_review(agent=an_agent(acme, "signed"), by=people.admin)
+    for item in signed.items.all():
+        decide_item(item=item, by=people.admin, verdict="keep", reason="Somebody else owns it \u202e")
+    sign_review(review=signed, by=people.admin, notes="Fine.")
     tabs = ["detail", "about", "agent_keys", "activity", "history", "edit", "delete", "tier_new"]
-    plain = ["list", "new", "keys", "key_new", "permissions", "rules", "rule_new", "versions"]
+    plain = ["list", "new", "keys", "key_new", "permissions", "rules", "rule_new", "versions", "reviews"]
     return (
         {name: reverse(f"agents:{name}") for name in plain}
         | {name: reverse(f"agents:{name}", args=[bot.slug]) for name in tabs}
@@ -65,6 +72,8 @@ def paths(server, acme, people, bot: Agent) -> dict[str, str]:
             "suspend": reverse("agents:status", args=[bot.slug, "suspend"]),
             "tier": reverse("agents:tier", args=[bot.slug, tier.pk]),
             "tier_delete": reverse("agents:tier_delete", args=[bot.slug, tier.pk]),
+            "review": reverse("agents:review", args=[review.review_id]),
+            "review_signed": reverse("agents:review", args=[signed.review_id]),
             "key_roll": reverse("agents:key_roll", args=[key.pk]),
             "key_revoke": reverse("agents:key_revoke", args=[key.pk]),
             "rule": reverse("agents:rule", args=[rule.pk]),

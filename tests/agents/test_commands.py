@@ -174,6 +174,6 @@ def test_a_check_is_simulated_without_a_trace_in_the_record(bot):
 
 
 def test_the_review_is_scripted(bot):
-    assert say("review_permissions") == "Nothing needs attention."
+    assert say("audit_permissions") == "Nothing needs attention."
     run("set_permission", bot.slug, "email.*", "--effect", "ask")
-    assert {row["code"] for row in run("review_permissions")} == {"wildcard", "whole_service"}
+    assert {row["code"] for row in run("audit_permissions")} == {"wildcard", "whole_service"}

@@ -115,6 +115,7 @@ def test_the_rest_of_the_review(acme, bot, tier, people):
         ("old_key", ""),
         ("risky_allow", "deploy.production"),
         ("unlimited_wildcard", "email.*"),
+        ("unused_key", ""),
         ("whole_service", "email.*"),
         ("wildcard", "email.*"),
     ]

@@ -37,6 +37,12 @@ def test_the_roles_and_what_they_may() -> None:
     assert {row["role"]: set(codes(row["may"])) for row in rows} == roles.MAY
 
 
+def test_the_findings_of_a_review() -> None:
+    source = "".join((ROOT / "agents" / name).read_text() for name in ("review.py", "policy/describe.py"))
+    known = set(re.findall(r'(?:Finding|Flag)\(\s*"([a-z_]+)"', source))
+    assert {codes(row["finding"])[0] for row in table("docs/review.md", "finding")} == known
+
+
 def test_the_scopes_of_access_tokens() -> None:
     assert {row["scope"]: row["allows to"] for row in table("docs/admin.md", "scope")} == SCOPES
 

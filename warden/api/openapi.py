@@ -21,6 +21,7 @@ from warden.api import (  # noqa: F401 - they register themselves
     keys,
     organization,
     record,
+    reviews,
     rules,
     whoami,
 )
@@ -32,6 +33,7 @@ TAGS = {
     "authz": "What OPA clients speak, with keys that have the scope authz:query.",
     "agents": "Agents and their permissions.",
     "permissions": "Tiers: what one agent may do, up to how much, and whether a person is asked.",
+    "permission-reviews": "What each agent may do, looked at once a quarter.",
     "keys": "Agents' keys.",
     "approval-rules": "Who may decide, and how many must.",
     "approvals": "What waits for people, and their decisions.",

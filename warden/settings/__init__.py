@@ -304,6 +304,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire": {"task": "approvals.tasks.expire", "schedule": 5.0, "options": {"expires": 5}},
     "deliver": {"task": "notifications.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "alerts": {"task": "notifications.alerts.tasks.evaluate", "schedule": 15.0, "options": {"expires": 15}},
+    "reviews": {"task": "notifications.reviews.tasks.remind", "schedule": 3600.0, "options": {"expires": 600}},
     "forget": {"task": "gateway.tasks.forget", "schedule": 3600.0, "options": {"expires": 600}},
 }
 

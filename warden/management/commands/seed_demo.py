@@ -32,6 +32,7 @@ AGENTS: dict[str, dict[str, str]] = {
     SUPPORT: {
         "name": "Customer support bot",
         "purpose": "Answers tickets, refunds customers, writes to them.",
+        "notes": "Refunds above $200 wait for a person, who should know the customer's ticket.",
         "documentation": (
             "# Customer support bot\n\nReads tickets, decides on refunds, and tells the customer.\n\n"
             "## What it does\n\n- **Refunds** through Stripe: small and medium ones at once, large ones after a person "
@@ -42,11 +43,13 @@ AGENTS: dict[str, dict[str, str]] = {
     DATA: {
         "name": "Data processing bot",
         "purpose": "Reads the warehouse, fetches from partners, uploads reports.",
+        "notes": "It uploads reports and never deletes them.",
         "documentation": "Runs every night. Reads only; what it writes goes to the reports bucket.",
     },
     DEVOPS: {
         "name": "DevOps bot",
         "purpose": "Deploys: staging by itself, production after a person agreed.",
+        "notes": "Production waits for a person, every time.",
         "documentation": "Deploys the tag it is given. `deploy.production` waits for a person, every time.",
     },
 }
