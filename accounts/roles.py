@@ -14,12 +14,13 @@ _VIEW = {"agents:read", "approvals:read"}
 MAY: dict[str, frozenset[str]] = {
     VIEWER: frozenset(_VIEW),
     AUDITOR: frozenset(_VIEW | {"logs:read", "members:read", "settings:read"}),
-    APPROVER: frozenset(_VIEW | {"logs:read", "approvals:decide"}),
+    APPROVER: frozenset(_VIEW | {"logs:read", "approvals:decide", "approvals:comment"}),
     ADMIN: frozenset(
         _VIEW
         | {
             "logs:read",
             "approvals:decide",
+            "approvals:comment",
             "agents:write",
             "members:read",
             "members:write",

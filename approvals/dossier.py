@@ -6,10 +6,11 @@ from datetime import datetime
 
 from accounts.models import Membership
 from agents.words import rule_sentence, step_sentence
-from approvals import rules, states
+from approvals import comments, rules, states
 from approvals.case import case_of, person_of
-from approvals.models import Approval, Review
+from approvals.models import Approval, Comment, Review
 from approvals.rows import Row, row
+from audit.clock import database_now
 from audit.models import Event
 from audit.queries import trail
 
@@ -36,6 +37,15 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Talk:
+    """What was said, oldest first. `why_not` is empty where this person may join in."""
+
+    comments: list[Comment]
+    why_not: str
+    asks: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """A step of the escalation in words, when it is due, and whether it was reached."""
 
@@ -55,6 +65,9 @@ class Dossier:
     trail: list[Event]
     asked_again: int
     logs: list[Event]
+    talk: Talk
+    follows: Approval | None
+    followed_by: Approval | None
 
     @property
     def approval(self) -> Approval:
@@ -85,7 +98,16 @@ def dossier(approval: Approval, membership: Membership, now: datetime) -> Dossie
         trail=[*trail(approval.organization_id, approval.approval_id, limit=TRAIL, but=[ASKED]), *asked],
         asked_again=max(0, events.filter(kind=ASKED).count() - 1),
         logs=list(events.filter(kind=LOGGED).order_by("at", "id")[:LOGS]),
+        talk=talk(approval, membership),
+        follows=approval.follows,
+        followed_by=approval.followed_by.first() if approval.code == states.CHANGES else None,
     )
+
+
+def talk(approval: Approval, membership: Membership) -> Talk:
+    """The conversation about one request, for one person."""
+    is_open = rules.current_state(approval.state, approval.expires_at, database_now()) == states.PENDING
+    return Talk(list(approval.comments.order_by("id")), comments.why_not(membership.role), is_open)
 
 
 def similar(approval: Approval) -> Similar:

@@ -75,6 +75,8 @@ class Held:
     claimed_at: datetime | None
     lapsed_at: datetime | None
     requesters: list[uuid.UUID]
+    code: str = ""
+    told: int = 0
 
     @property
     def approval_id(self) -> str:
@@ -268,12 +270,18 @@ async def _lapse(connection: Connection, approval_id: uuid.UUID, now: datetime) 
         return await cursor.fetchone()
 
 
+AGAIN = timedelta(hours=24)
+# The first request for the same action after one that was sent back is taken for the one asked again.
 INSERT = (
     "INSERT INTO approvals_approval (id, organization_id, mode, agent_id, agent_slug, key_id, requesters, action,"
     " callee, environment, amount, currency, risk, context, reasoning, permission, rule, policy_version, digest,"
-    " state, created_at, expires_at, remind_at, escalate_at, decided_by_label, reason, claim_key, outcome)"
+    " state, created_at, expires_at, remind_at, escalate_at, decided_by_label, reason, claim_key, outcome,"
+    " follows_id)"
     " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'pending', %s, %s, %s, %s,"
-    " '', '', '', '') ON CONFLICT DO NOTHING"
+    " '', '', '', '', (SELECT id FROM approvals_approval AS earlier WHERE agent_id = %s AND mode = %s"
+    " AND environment = %s AND action = %s AND code = 'changes_requested' AND decided_at > %s AND NOT EXISTS"
+    " (SELECT FROM approvals_approval AS later WHERE later.follows_id = earlier.id) ORDER BY id DESC LIMIT 1))"
+    " ON CONFLICT DO NOTHING"
 )
 ANNOUNCE = (
     "INSERT INTO notifications_announcement (id, organization_id, mode, event, target) VALUES (%s, %s, %s, %s, %s)"
@@ -309,6 +317,11 @@ async def _insert(connection: Connection, asks: list[Ask], now: datetime) -> dic
             now + request.lifetime,
             clock.reminder(now, now + request.lifetime, 0),
             clock.escalation(rules.Rule.read(request.rule), now, 0),
+            request.agent_id,
+            request.mode,
+            request.environment,
+            request.action,
+            now - AGAIN,
         )
         for request in ordered
     ]

@@ -56,6 +56,10 @@ class Approval(models.Model):
     decided_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     decided_by_label = models.CharField(max_length=254, blank=True)
     reason = models.TextField(blank=True, help_text="Of the decision; the agent reads it.")
+    code = models.CharField(max_length=20, blank=True, default="", db_default="", help_text="Why, for programs.")
+    follows = models.ForeignKey(
+        "self", models.SET_NULL, null=True, related_name="followed_by", help_text="The one it was asked again after."
+    )
     claim_until = models.DateTimeField(null=True, help_text="Fixed when approved.")
     claimed_at = models.DateTimeField(null=True)
     claim_key = models.CharField(max_length=200, blank=True, help_text="Idempotency key of the claim.")
@@ -68,6 +72,8 @@ class Approval(models.Model):
     escalate_at = models.DateTimeField(null=True, help_text="When the next step of the rule's escalation is due.")
     escalated = models.PositiveSmallIntegerField(default=0, db_default=0, help_text="Steps that were reached.")
     added = models.JSONField(null=True, help_text="Roles, teams and people that those steps add, for queries.")
+
+    told = models.PositiveSmallIntegerField(default=0, db_default=0, help_text="Comments that the agent may read.")
 
     class Meta:
         ordering = ["-id"]
@@ -85,6 +91,12 @@ class Approval(models.Model):
             models.Index(fields=["organization", "mode", "agent", "-id"], name="approval_agent"),
             models.Index(fields=["organization", "mode", "agent", "action", "-id"], name="approval_similar"),
             models.Index(fields=["digest", "-id"], name="approval_digest"),  # the cool-down of an identical check
+            # The request that a new one is asked again after: approvals.intake
+            models.Index(
+                fields=["agent", "mode", "environment", "action", "-id"],
+                name="approval_changes",
+                condition=Q(code=states.CHANGES),
+            ),
             models.Index(fields=["expires_at"], name="approval_expiring", condition=Q(state="pending")),  # the sweep
             models.Index(fields=["remind_at"], name="approval_reminding", condition=Q(state="pending")),
             models.Index(fields=["escalate_at"], name="approval_escalating", condition=Q(state="pending")),
@@ -143,6 +155,7 @@ class Review(models.Model):
     user = models.ForeignKey(User, models.PROTECT, related_name="+")
     verdict = models.CharField(max_length=7, choices=[("approve", "Approved"), ("deny", "Denied")])
     reason = models.TextField(blank=True, max_length=2_000)
+    changes = models.BooleanField(default=False, db_default=False, help_text="A denial that asks for changes.")
     digest = models.CharField(max_length=64)
     via = models.CharField(max_length=8, choices=[("browser", "Browser"), ("slack", "Slack"), ("api", "API")])
     assurance = models.CharField(
@@ -156,3 +169,45 @@ class Review(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user}: {self.verdict}"
+
+
+class Comment(models.Model):
+    """What people say to each other about an approval, what they ask its agent, and what it answers.
+
+    `approvals.comments` writes what people say, `approvals.thread` what agents do. No one else, and nothing changes it.
+    """
+
+    KINDS = [("comment", "Comment"), ("question", "Question to the agent"), ("answer", "Answer of the agent")]
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    approval = models.ForeignKey(Approval, models.CASCADE, related_name="comments")
+    user = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    key_id = models.UUIDField(null=True, help_text="The credential, where the agent wrote it.")
+    author = models.CharField(max_length=254, help_text="Their address, or the agent's slug, as it was.")
+    kind = models.CharField(max_length=8, choices=KINDS)
+    text = models.TextField()
+    mentions = ArrayField(models.UUIDField(), default=list, help_text="Members who were told.")
+    evidence = models.TextField(blank=True, help_text="A text file that came with it.")
+    evidence_name = models.CharField(max_length=100, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(kind="answer", user=None, key_id__isnull=False)
+                | Q(kind__in=["comment", "question"], user__isnull=False, key_id=None),
+                name="comment_author",
+            ),
+            models.CheckConstraint(
+                condition=Q(evidence="", evidence_name="") | (~Q(evidence="") & ~Q(evidence_name="")),
+                name="comment_evidence",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.author}: {self.text[:60]}"
+
+    @property
+    def comment_id(self) -> str:
+        return show_id("cmt", self.id)

@@ -192,6 +192,14 @@ def check_reason(case: Case, verdict: Verdict, reason: str) -> None:
         raise Incomplete("A reason cannot hold the character U+0000.", "reason_nul")
 
 
+def check_changes(verdict: Verdict, reason: str, *, changes: bool) -> None:
+    """Whether asking for changes makes sense: it is a denial that says what has to change."""
+    if changes and verdict != "deny":
+        raise Incomplete("To ask for changes is to deny: an approval cannot do it.", "changes_deny")
+    if changes and not reason:
+        raise Incomplete("Say what has to change: the agent reads it and asks again.", "reason_required")
+
+
 def can_reason(case: Case, verdict: Verdict, reason: str) -> bool:
     return _passes(check_reason, case, verdict, reason)
 
@@ -221,6 +229,7 @@ def check_review(
     now: datetime,
     assurance: str = levels.SLACK,
     typed: str = "",
+    changes: bool = False,
 ) -> None:
     """Every rung, in order: raises the first that does not hold."""
     check_change(case, now)
@@ -228,6 +237,7 @@ def check_review(
     check_assurance(case, assurance)
     check_shown(case, digest)
     check_reason(case, verdict, reason)
+    check_changes(verdict, reason, changes=changes)
     check_confirmation(case, verdict, typed)
 
 

@@ -6,6 +6,7 @@ Agents' half (ask, claim, cancel) is approvals.intake. Nothing else writes an ap
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -37,14 +38,16 @@ def review(
     via: str,
     assurance: str = "",
     typed: str = "",
+    changes: bool = False,
 ) -> Approval:
     """One person's vote, and the final state once enough people said the same. Returns the approval as it is then.
 
     `digest` is that of the request they were shown; `via` is browser, slack or api; `assurance` (agents.assurance) how
-    sure it is that they say it, where that is more than `via` tells; `typed` what they typed to confirm. The same vote
-    again (a double click) changes nothing and is no error. Raises Approval.DoesNotExist for what is not this
-    organization's, rules.Refused where this person may not, or not this way, rules.Conflict where it was decided first,
-    expired or is not what they were shown, rules.Incomplete where a reason or the confirmation is missing.
+    sure it is that they say it, where that is more than `via` tells; `typed` what they typed to confirm. A denial with
+    `changes` asks the agent to ask again in another way: the reason says in which. The same vote again (a double click)
+    changes nothing and is no error. Raises Approval.DoesNotExist for what is not this organization's, rules.Refused
+    where this person may not, or not this way, rules.Conflict where it was decided first, expired or is not what they
+    were shown, rules.Incomplete where a reason or the confirmation is missing.
     """
     assurance = assurance or (levels.BROWSER if via == "browser" else levels.SLACK)
     reason = reason.strip()
@@ -68,12 +71,14 @@ def review(
                 now=now,
                 assurance=assurance,
                 typed=typed,
+                changes=changes,
             )
-            _vote(approval, by=by, verdict=verdict, reason=reason, via=via, assurance=assurance, now=now)
+            said = {"via": via, "assurance": assurance, "changes": changes, "reason": reason}
+            _vote(approval, by=by, verdict=verdict, said=said, now=now)
             tally = rules.tally(case_of(approval, organization))
             if tally.outcome:
                 lasts = timedelta(seconds=organization.claim_seconds)
-                _decide(approval, tally=tally, by=by, reason=reason, now=now, claim_until=now + lasts)
+                _decide(approval, tally=tally, by=by, reason=reason, now=now, claim_until=now + lasts, changes=changes)
     if overdue:
         rules.check_change(case, now)  # raises, now that the expiry is committed
     return approval
@@ -112,23 +117,22 @@ def _said_already(approval: Approval, by: User, verdict: str, digest: str) -> bo
     return Review.objects.filter(approval=approval, user=by, verdict=verdict, digest=digest).exists()
 
 
-def _vote(approval: Approval, *, by: User, verdict: str, reason: str, via: str, assurance: str, now: datetime) -> None:
-    Review.objects.create(
-        approval=approval,
-        user=by,
-        verdict=verdict,
-        reason=reason,
-        digest=approval.digest,
-        via=via,
-        assurance=assurance,
-        created_at=now,
-    )
-    said = {"digest": approval.digest, "via": via, "assurance": assurance, "reason": reason}
-    record_all([_entry(approval, f"person:review:{verdict}", by.actor, verdict, said)], at=now)
+def _vote(approval: Approval, *, by: User, verdict: str, said: dict[str, Any], now: datetime) -> None:
+    Review.objects.create(approval=approval, user=by, verdict=verdict, digest=approval.digest, created_at=now, **said)
+    changes = said.pop("changes")
+    kind = "person:review:changes" if changes else f"person:review:{verdict}"
+    record_all([_entry(approval, kind, by.actor, verdict, {"digest": approval.digest, **said})], at=now)
 
 
 def _decide(
-    approval: Approval, *, tally: rules.Tally, by: User, reason: str, now: datetime, claim_until: datetime
+    approval: Approval,
+    *,
+    tally: rules.Tally,
+    by: User,
+    reason: str,
+    now: datetime,
+    claim_until: datetime,
+    changes: bool,
 ) -> None:
     """The one move out of pending that people make. The condition, not the lock, is what makes it the only one."""
     state = tally.outcome
@@ -139,6 +143,7 @@ def _decide(
         "decided_by": by,
         "decided_by_label": by.email,
         "reason": reason,
+        "code": states.CHANGES if changes and state == states.DENIED else "",
         "claim_until": claim_until if state == states.APPROVED else None,
     }
     changed = Approval.objects.filter(id=approval.id, state=states.PENDING, digest=approval.digest).update(**values)
@@ -146,6 +151,8 @@ def _decide(
     for name, value in values.items():
         setattr(approval, name, value)
     came_to = {"digest": approval.digest, "approvals": tally.approvals, "denials": tally.denials, "reason": reason}
+    if values["code"]:
+        came_to["code"] = values["code"]
     _tell([approval], [_entry(approval, f"person:approval:{state}", by.actor, state, came_to)], now)
 
 

@@ -16,3 +16,4 @@ MOVES: dict[str, frozenset[str]] = {
     CANCELLED: frozenset(),
 }
 FINAL = frozenset(state for state, moves in MOVES.items() if not moves)
+CHANGES = "changes_requested"  # the code of a denial that asks for changes

@@ -45,6 +45,7 @@ _AGENTS = {
     "approval:claim": Sentence("badge-check", "{agent} took its approval of {action}"),
     "approval:refuse": Sentence("ban", "{agent} could not take its approval of {action}[: {reason}]"),
     "approval:cancel": Sentence("circle-slash", "{agent} gave up {action}"),
+    "comment:answer": Sentence("message-square-reply", "{agent} answered about {action}"),
     "key:first_use": Sentence("key-round", "A key of [{agent}] was used for the first time"),
 }
 _OTHERS = {
@@ -58,6 +59,11 @@ _OTHERS = {
     "review:deny": Sentence("thumbs-down", "{actor} denied {action} of {agent}[: {reason}]"),
     "record:rotate": Sentence("refresh-cw", "{actor} rotated the key that signs the record"),
     "record:accept": Sentence("octagon-alert", "{actor} accepted a restored record[: {reason}]"),
+    "review:changes": Sentence("message-square-warning", "{actor} asked {agent} to change {action}[: {reason}]"),
+    "comment:comment": Sentence("message-square", "{actor} commented on {action} of {agent}[, for {mentioned}]"),
+    "comment:question": Sentence(
+        "message-circle-question-mark", "{actor} asked {agent} about {action}[, for {mentioned}]"
+    ),
     "record:export": Sentence("download", "{actor} exported the record"),
     "agent:create": Sentence("bot", "{actor} created the agent {agent}"),
     "agent:change": Sentence("pencil", "{actor} changed the agent {agent}[: {fields}]"),

@@ -81,6 +81,20 @@ class LogBody(Struct):
     ip_address: Annotated[str, Meta(max_length=64, pattern=r"^[0-9A-Fa-f:.%a-z]*$(?!\n)")] | None = None
 
 
+class Attachment(Struct):
+    """A text file, as evidence."""
+
+    name: Name
+    text: Annotated[str, Meta(min_length=1, max_length=65_536, pattern=r"^[^\x00]*$")]
+
+
+class CommentBody(Struct):
+    """What the agent says to the people who decide."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=4_000, pattern=r"^[^\x00]*$")]
+    attachment: Attachment | None = None
+
+
 class AuditProof(Struct):
     """Where the record holds this decision."""
 
@@ -103,6 +117,7 @@ class CheckAnswer(Struct, omit_defaults=True):
     approval_url: str | UnsetType = UNSET
     expires_at: str | UnsetType = UNSET
     effective_context: msgspec.Raw | UnsetType = UNSET
+    code: str | UnsetType = UNSET
     cacheable: bool = False
 
 
@@ -122,6 +137,18 @@ class DecisionAnswer(Struct, omit_defaults=True):
     reason: str | UnsetType = UNSET
     decided_by: str | UnsetType = UNSET
     expires_at: str | UnsetType = UNSET
+    code: str | UnsetType = UNSET
+
+
+class CommentAnswer(Struct, omit_defaults=True):
+    """A question of a person, or an answer of the agent."""
+
+    id: str
+    by: str
+    kind: Literal["question", "answer"]
+    text: str
+    created_at: str
+    attachment: Attachment | UnsetType = UNSET
 
 
 class ClaimAnswer(Struct):
@@ -145,6 +172,7 @@ class ApprovalAnswer(Struct, omit_defaults=True):
     effective_context: msgspec.Raw | UnsetType = UNSET
     decision: DecisionAnswer | UnsetType = UNSET
     claim: ClaimAnswer | UnsetType | None = UNSET
+    comments: list[CommentAnswer] | UnsetType = UNSET
 
 
 class WhoamiAnswer(Struct):

@@ -193,6 +193,8 @@ def refusal(held: intake.Held, status: str) -> str:
     """Why it was not approved, in words for the agent and its developer."""
     if status == states.EXPIRED:
         return "The approval expired: nobody decided in time"
+    if held.code == states.CHANGES:
+        return f"{held.decided_by_label} asks for changes: {held.reason}"
     return f"Denied by {held.decided_by_label}" + (f": {held.reason}" if held.reason else "")
 
 
@@ -224,6 +226,7 @@ def _answer(
             approval_url=approval_url(held) if held else UNSET,
             expires_at=timestamp(held.expires_at) if held and status == "pending" else UNSET,
             effective_context=msgspec.Raw(held.context.encode()) if held and allowed else UNSET,
+            code=held.code if held and held.code else UNSET,
             cacheable=cacheable,
         ),
         "requires_approval" if status == "pending" else judged.decision.code,

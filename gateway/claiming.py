@@ -1,6 +1,7 @@
 """Claims and cancellations: the agent takes an approval before it acts, once, or says that it gave up."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -11,10 +12,11 @@ from agents.load import KeyFacts, Loaded
 from approvals import intake, states
 from approvals.digest import digest
 from approvals.intake import Held
+from approvals.thread import Said
 from audit.canonical import read_canonical
 from audit.leaf import timestamp
 from gateway.answers import NO_APPROVAL, Answer, error, ok
-from gateway.bodies import ApprovalAnswer, ClaimAnswer, DecisionAnswer
+from gateway.bodies import ApprovalAnswer, Attachment, ClaimAnswer, CommentAnswer, DecisionAnswer
 from gateway.checking import approval_url
 from gateway.jobs import Cancel, Claim, actor
 from gateway.writer import Batch
@@ -107,11 +109,16 @@ async def cancel(job: Cancel, key: KeyFacts, batch: Batch) -> Answer:
     status = held.status(batch.now)
     if status == states.CANCELLED:
         return ok(show(held, batch.now))
+    return decided(status)
+
+
+def decided(status: str) -> Answer:
+    """It is too late for this."""
     return error(409, f"This approval is {status} already", "already_decided")
 
 
-def show(held: Held, now: Any) -> ApprovalAnswer:
-    """An approval as its agent may see it."""
+def show(held: Held, now: Any, thread: Iterable[Said] = ()) -> ApprovalAnswer:
+    """An approval as its agent may see it, with what it was asked and what it answered."""
     status = held.status(now)
     approved = status == states.APPROVED
     ended = held.decided_at or held.expires_at
@@ -135,8 +142,22 @@ def show(held: Held, now: Any) -> ApprovalAnswer:
             reason=held.reason or UNSET,
             decided_by=held.decided_by_label or UNSET,
             expires_at=timestamp(held.claim_until) if held.claim_until else UNSET,
+            code=held.code or UNSET,
         ),
         claim=ClaimAnswer(timestamp(held.claimed_at), timestamp(held.claim_until), held.digest)
         if held.claimed_at and held.claim_until
         else None,
+        comments=[line(said) for said in thread] or UNSET,
+    )
+
+
+def line(said: Said) -> CommentAnswer:
+    """One line of the thread."""
+    return CommentAnswer(
+        id=said.comment_id,
+        by=said.author,
+        kind=said.kind,  # type: ignore[arg-type]
+        text=said.text,
+        created_at=timestamp(said.created_at),
+        attachment=Attachment(said.evidence_name, said.evidence) if said.evidence else UNSET,
     )

@@ -10,7 +10,7 @@ from audit.canonical import canonical
 from audit.ids import read_id
 from audit.leaf import Actor
 from gateway.answers import FOREIGN_AGENT, NO_AGENT, NO_SCOPE, UNAUTHORIZED, Answer, ok
-from gateway.bodies import CheckAnswer, CheckBody, LogBody
+from gateway.bodies import CheckAnswer, CheckBody, CommentBody, LogBody
 from gateway.writer import Job
 
 
@@ -111,6 +111,21 @@ class Claim(Asked):
 
     def body_hash(self) -> bytes:
         return hashlib.sha256(self.approval_id.bytes).digest()
+
+
+class Comment(Asked):
+    __slots__ = ("approval_id", "body")
+    endpoint = "comment"
+
+    def __init__(self, key_hash: bytes, approval_id: uuid.UUID, body: CommentBody, idempotency_key: str | None) -> None:
+        super().__init__(key_hash, idempotency_key)
+        self.approval_id = approval_id
+        self.body = body
+
+    def body_hash(self) -> bytes:
+        attached = self.body.attachment
+        fields = [str(self.approval_id), self.body.text, [attached.name, attached.text] if attached else None]
+        return hashlib.sha256(canonical(fields).encode()).digest()
 
 
 class Cancel(Asked):

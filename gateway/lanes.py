@@ -6,10 +6,10 @@ from typing import Any
 
 from agents.load import KeyFacts, Loaded
 from approvals import intake
-from gateway import checking, claiming, telling
+from gateway import checking, claiming, talking, telling
 from gateway.answers import UNAUTHORIZED, Answer
 from gateway.idempotency import Keys, Scoped
-from gateway.jobs import Asked, Cancel, Check, Claim, Log, closed, named_agent
+from gateway.jobs import Asked, Cancel, Check, Claim, Comment, Log, closed, named_agent
 from gateway.policies import Era, Policies
 from gateway.writer import Batch, Lane, Unavailable
 
@@ -111,6 +111,8 @@ class Lanes:
                 job.answer = await claiming.claim(job, key, loaded, batch)
             elif isinstance(job, Cancel):
                 job.answer = await claiming.cancel(job, key, batch)
+            elif isinstance(job, Comment):
+                job.answer = await talking.comment(job, key, batch)
         await self._ask(batch, asks)
         await keys.close()
 
@@ -130,5 +132,5 @@ def _refers(job: Log) -> bool:
 
 
 def _order(job: Asked) -> bytes:
-    approval_id = job.approval_id if isinstance(job, Claim | Cancel | Log) else None
+    approval_id = job.approval_id if isinstance(job, Claim | Cancel | Comment | Log) else None
     return approval_id.bytes if approval_id else b""

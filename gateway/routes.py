@@ -12,13 +12,14 @@ from django.conf import settings
 
 from approvals import states
 from approvals.intake import Held
+from approvals.thread import Said
 from audit.ids import read_id, show_id
 from audit.leaf import timestamp
 from gateway import answers, authz, bundles
 from gateway.answers import Answer, encode, ok
-from gateway.bodies import CheckBody, LogBody, WhoamiAnswer
+from gateway.bodies import CheckBody, CommentBody, LogBody, WhoamiAnswer
 from gateway.claiming import may_see, show
-from gateway.jobs import Cancel, Check, Claim, Log, closed
+from gateway.jobs import Cancel, Check, Claim, Comment, Log, closed
 from gateway.parse import Malformed, read
 
 if TYPE_CHECKING:
@@ -126,31 +127,61 @@ async def cancel(request: "Request", approval_id: uuid.UUID | None) -> Answer:
     return await request.gateway.lanes.run(Cancel(request.key_hash, approval_id))
 
 
+async def comment(request: "Request", approval_id: uuid.UUID | None) -> Answer:
+    """POST /sdk/approvals/{id}/comments"""
+    body = read(request.body, CommentBody)
+    if approval_id is None:
+        return answers.NO_APPROVAL
+    return await request.gateway.lanes.run(Comment(request.key_hash, approval_id, body, idempotency_key(request)))
+
+
 def wait_seconds(query: bytes) -> float:
     """`wait=30s` in seconds, at most MAX_WAIT. Raises Malformed."""
-    values = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("wait")
+    return min(float(_number(query, "wait", "a number of seconds such as 30s", "s")), MAX_WAIT)
+
+
+def known_comments(query: bytes) -> int | None:
+    """`comments=2`: how many the client has; None where it does not wait for more. Raises Malformed."""
+    if not parse_qs(query.decode("latin-1"), keep_blank_values=True).get("comments"):
+        return None
+    return _number(query, "comments", "the number of comments that you have")
+
+
+def _number(query: bytes, name: str, meant: str, unit: str = "") -> int:
+    values = parse_qs(query.decode("latin-1"), keep_blank_values=True).get(name)
     if not values:
-        return 0.0
-    text = values[-1].removesuffix("s")
+        return 0
+    text = values[-1].removesuffix(unit) if unit else values[-1]
     if not text.isascii() or not text.isdigit() or len(text) > 6:
-        raise Malformed("wait: a number of seconds such as 30s")
-    return min(float(text), MAX_WAIT)
+        raise Malformed(f"{name}: {meant}")
+    return int(text)
 
 
-async def look(request: "Request", approval_id: uuid.UUID) -> tuple[Held, datetime] | Answer:
-    """The approval and the time, or why this key does not see it: as of now, for keys end while their agents wait."""
-    held, now, era = await request.gateway.reader.read(approval_id)
+class View(NamedTuple):
+    """An approval as one key sees it at one moment."""
+
+    held: Held
+    now: datetime
+    thread: list[Said]
+
+    def answer(self) -> Answer:
+        return ok(show(*self))
+
+
+async def look(request: "Request", approval_id: uuid.UUID) -> View | Answer:
+    """The approval, or why this key does not see it: as of now, for keys end while their agents wait."""
+    held, now, era, thread = await request.gateway.reader.read(approval_id)
     key = era.cached_key(request.key_hash) or await era.key(request.key_hash)
     if key is None:
         return answers.UNAUTHORIZED
     if refused := closed(key, now):
         return refused
-    return (held, now) if held and may_see(key, held) else answers.NO_APPROVAL
+    return View(held, now, thread) if held and may_see(key, held) else answers.NO_APPROVAL
 
 
 async def approval(request: "Request", approval_id: uuid.UUID | None) -> Answer:
-    """GET /sdk/approvals/{id}?wait=30s"""
-    seconds = wait_seconds(request.query)
+    """GET /sdk/approvals/{id}?wait=30s&comments=2"""
+    seconds, known = wait_seconds(request.query), known_comments(request.query)
     if approval_id is None:
         return answers.NO_APPROVAL
     gateway = request.gateway
@@ -163,10 +194,10 @@ async def approval(request: "Request", approval_id: uuid.UUID | None) -> Answer:
             seen = await look(request, approval_id)
             if isinstance(seen, Answer):
                 return seen
-            held, now = seen
+            held, now, thread = seen
             left = until - loop.time()
-            if held.status(now) != states.PENDING or left <= 0:
-                return ok(show(held, now))
+            if held.status(now) != states.PENDING or left <= 0 or (known is not None and len(thread) > known):
+                return seen.answer()
             woken.clear()
             left = min(left, (held.expires_at - now).total_seconds() + 0.01)
             try:
@@ -199,7 +230,7 @@ async def events(
         await send({"type": "http.response.start", "status": 200, "headers": start})
         gone = asyncio.create_task(_disconnected(receive))
         try:
-            await _stream(request, *seen, woken, gone, send)
+            await _stream(request, seen, woken, gone, send)
         finally:
             gone.cancel()
         return None
@@ -211,16 +242,17 @@ async def _disconnected(receive: "Receive") -> None:
 
 
 async def _stream(
-    request: "Request", held: Held, now: datetime, woken: asyncio.Event, gone: "asyncio.Task[None]", send: "Send"
+    request: "Request", view: View, woken: asyncio.Event, gone: "asyncio.Task[None]", send: "Send"
 ) -> None:
     loop = asyncio.get_running_loop()
     until = loop.time() + STREAM
     said = ""
     while True:
+        held, now, thread = view
         status = held.status(now)
-        state = f"{status}:{held.claimed_at}"
+        state = f"{status}:{held.claimed_at}:{len(thread)}"
         if state != said:
-            data = encode(show(held, now)).decode()
+            data = encode(show(held, now, thread)).decode()
             await _send_part(send, f"event: {status}\nid: {held.approval_id}\ndata: {data}\n\n")
             said = state
         if status != states.PENDING or loop.time() >= until or gone.done():
@@ -235,7 +267,7 @@ async def _stream(
         seen = await look(request, held.id)
         if isinstance(seen, Answer):
             break  # the key was revoked, say: whoever connects again is told
-        held, now = seen
+        view = seen
     await send({"type": "http.response.body", "body": b""})
 
 
@@ -245,7 +277,7 @@ async def _send_part(send: "Send", text: str) -> None:
 
 DATA = "/v1/data/"
 CHECK, LOG, APPROVAL, WHOAMI = Handler(check), Handler(log), Handler(approval), Handler(whoami)
-CLAIM, CANCEL, EVENTS = Handler(claim), Handler(cancel), Handler(approval, events)
+CLAIM, CANCEL, COMMENT, EVENTS = Handler(claim), Handler(cancel), Handler(comment), Handler(approval, events)
 QUERY, HEALTH, BUNDLE = Handler(data), Handler(health), Handler(bundles.bundle)
 FIXED = {
     "/sdk/check": ("POST", CHECK),
@@ -254,7 +286,13 @@ FIXED = {
     "/health": ("GET", HEALTH),
     bundles.PATH: ("GET", BUNDLE),
 }
-OF_APPROVAL = {"": ("GET", APPROVAL), "events": ("GET", EVENTS), "claim": ("POST", CLAIM), "cancel": ("POST", CANCEL)}
+OF_APPROVAL = {
+    "": ("GET", APPROVAL),
+    "events": ("GET", EVENTS),
+    "claim": ("POST", CLAIM),
+    "cancel": ("POST", CANCEL),
+    "comments": ("POST", COMMENT),
+}
 
 
 def find(method: str, path: str) -> tuple[Handler, uuid.UUID | None] | Answer:

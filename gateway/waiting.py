@@ -13,7 +13,9 @@ import structlog
 from psycopg import AsyncConnection
 
 from approvals import intake
+from approvals import thread as threads
 from approvals.intake import Held
+from approvals.thread import Said
 from gateway.policies import Era, Policies
 from gateway.writer import Unavailable, session
 
@@ -23,11 +25,22 @@ PATIENCE = 10.0  # seconds for one reading
 
 
 class Seen(NamedTuple):
-    """An approval (None: there is none), the database's time of reading it, and what keys were worth by then."""
+    """An approval (None: there is none), the database's time of reading it, what keys were worth by then, and what
+    was said about it."""
 
     held: Held | None
     now: datetime
     era: Era
+    thread: list[Said]
+
+
+class Found(NamedTuple):
+    """What one reading brought."""
+
+    held: dict[uuid.UUID, Held]
+    now: datetime
+    era: Era
+    threads: dict[uuid.UUID, list[Said]]
 
 
 class Waiters:
@@ -138,10 +151,10 @@ class Reader:
                     if found is None:
                         future.set_exception(Unavailable())
                     else:
-                        held, now, era = found
-                        future.set_result(Seen(held.get(approval_id), now, era))
+                        thread = found.threads.get(approval_id, [])
+                        future.set_result(Seen(found.held.get(approval_id), found.now, found.era, thread))
 
-    async def _try(self, ids: list[uuid.UUID]) -> tuple[dict[uuid.UUID, Held], datetime, Era] | None:
+    async def _try(self, ids: list[uuid.UUID]) -> Found | None:
         """Reads, once more where the connection had died since it was last used; None where it cannot be read."""
         for last in (False, True):
             fresh = self._connection is None
@@ -155,7 +168,7 @@ class Reader:
                     break
         return None
 
-    async def _fetch(self, ids: list[uuid.UUID]) -> tuple[dict[uuid.UUID, Held], datetime, Era]:
+    async def _fetch(self, ids: list[uuid.UUID]) -> Found:
         if self._connection is None or self._connection.closed:
             self._connection = await AsyncConnection.connect(**self._conninfo, autocommit=True)
             self._policies.forget()
@@ -164,7 +177,8 @@ class Reader:
         if found is None:
             raise RuntimeError("agents_epoch is empty: the database is not migrated")
         now, epoch = found
-        return await intake.fetch(self._connection, ids), now, self._policies.at(epoch)
+        held = await intake.fetch(self._connection, ids)
+        return Found(held, now, self._policies.at(epoch), await threads.read(self._connection, held.values()))
 
     async def _disconnect(self) -> None:
         if self._connection is not None:

@@ -12,6 +12,7 @@ SCOPES = {
     "agents:write": "Change agents, permissions and keys",
     "approvals:read": "List approvals",
     "approvals:decide": "Approve and deny",
+    "approvals:comment": "Comment on approvals, and ask their agents",
     "logs:read": "Read the record",
     "members:read": "List members and teams",
     "members:write": "Invite, change and remove members",

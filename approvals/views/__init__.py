@@ -3,5 +3,6 @@
 from .decide import decide
 from .detail import context, detail
 from .inbox import inbox, live
+from .talk import comment, evidence
 
-__all__ = ["context", "decide", "detail", "inbox", "live"]
+__all__ = ["comment", "context", "decide", "detail", "evidence", "inbox", "live"]

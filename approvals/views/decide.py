@@ -1,6 +1,6 @@
 """Approve or deny: a form, and what came of it."""
 
-from typing import cast
+from typing import Any, cast
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -28,7 +28,7 @@ def decide(request: HttpRequest, apr_id: str, verdict: rules.Verdict) -> HttpRes
     if request.method != "POST":
         return _form(request, approval, verdict)
     reason, digest = request.POST.get("reason", ""), request.POST.get("digest", "")
-    typed = request.POST.get("typed", "")
+    typed, changes = request.POST.get("typed", ""), bool(request.POST.get("changes"))
     try:
         approval = services.review(
             approval_id=approval.id,
@@ -40,15 +40,15 @@ def decide(request: HttpRequest, apr_id: str, verdict: rules.Verdict) -> HttpRes
             via="browser",
             assurance=assurance_of(request),
             typed=typed,
+            changes=changes,
         )
     except rules.Refused as refused:
         # htmx leaves a 403 out of the page (see base.html), and what was typed has to stay in it.
         status = 409 if request.htmx and refused.status == 403 else refused.status  # type: ignore[attr-defined]
         approval = find(request, apr_id)
         shown = approval.digest if refused.code == "digest" else digest  # the answer shows the request as it is
-        return show(
-            request, approval, status=status, refused=refused, verdict=verdict, reason=reason, typed=typed, digest=shown
-        )
+        kept: dict[str, Any] = {"reason": reason, "typed": typed, "changes": changes, "digest": shown}
+        return show(request, approval, status=status, refused=refused, verdict=verdict, **kept)
     said = came_to(approval, verdict)
     if not request.htmx:  # type: ignore[attr-defined]
         messages.success(request, said)
@@ -72,6 +72,8 @@ def came_to(approval: Approval, verdict: rules.Verdict) -> str:
         return f"Your {word} is recorded. Others have to decide too before it counts."
     if approval.state == states.APPROVED:
         return "Approved. The agent may go on."
+    if approval.code == states.CHANGES:
+        return "Sent back. The agent is told what has to change, and may ask again."
     if approval.state == states.DENIED:
         return "Denied. The agent is told."
     return f"Your decision is recorded; the request is {approval.state}."

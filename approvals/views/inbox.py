@@ -15,7 +15,7 @@ from accounts.access import requires
 from approvals import states
 from approvals.dossier import dossier
 from approvals.inbox import VIEWS, WINDOW, Choice, Desk, Filters, patience
-from approvals.models import Approval, Review
+from approvals.models import Approval, Comment, Review
 from approvals.rows import rows
 from audit.clock import database_now
 from audit.ids import read_id
@@ -60,7 +60,9 @@ def live(request: HttpRequest) -> HttpResponse:
         if "only" in request.GET:
             one = desk.everything.filter(pk__in=filter(None, [read_id("apr", request.GET["only"])]))
             votes = Review.objects.filter(approval__in=one, created_at__gt=since).count()
-            return JsonResponse({"new": votes or ended.filter(pk__in=one).count(), "waiting": desk.waiting.count()})
+            said = Comment.objects.filter(approval__in=one, created_at__gt=since).count()
+            new = (votes or ended.filter(pk__in=one).count()) + said
+            return JsonResponse({"new": new, "waiting": desk.waiting.count()})
         return JsonResponse(
             {
                 "new": desk.came_since(since),

@@ -169,3 +169,31 @@ async def test_many_tasks_wait_at_once(make: Any, warden: ScriptedWarden) -> Non
     tasks = [asyncio.create_task(guard.wait_for_approval("apr_1")) for _ in range(4)]
     assert all(await asyncio.gather(*tasks))
     assert time.monotonic() - started < 5
+
+
+async def test_an_agent_answers_what_people_ask(make: Any, warden: ScriptedWarden) -> None:
+    asked = {"id": "cmt_1", "by": "ada@example.com", "kind": "question", "text": "Which?"}
+    at = {"created_at": "2025-01-02T03:04:05Z"}
+    attachment = {"name": "order.json", "text": "{}"}
+    said = {"id": "cmt_2", "by": "bot", "kind": "answer", "text": "1042", "attachment": attachment}
+    warden.script(Reply(body=approval("pending", comments=[asked | at])), Reply(503), Reply(body=said | at))
+    guard = make()
+    [question] = (await guard.get_approval("apr_1")).comments
+    assert (question.kind, question.by, question.text, question.attachment) == ("question", asked["by"], "Which?", None)
+    answer = await guard.comment("apr_1", "1042", attachment=attachment)
+    assert (answer.kind, answer.text, answer.attachment) == ("answer", "1042", attachment)
+    tried = warden.seen[-2:]
+    assert {seen.path for seen in tried} == {"/sdk/approvals/apr_1/comments"}
+    assert len({seen.headers["idempotency-key"] for seen in tried}) == 1  # once, however often it is sent
+    with pytest.raises(ValidationError):
+        await guard.comment("apr_1", "", attachment=attachment)
+    with pytest.raises(ValidationError):
+        await guard.comment("apr_1", "1042", attachment={"file": "x"})
+
+
+async def test_a_request_that_is_sent_back_says_so(make: Any, warden: ScriptedWarden) -> None:
+    decision = {"status": "denied", "reason": "At most 300", "code": "changes_requested"}
+    warden.script(Reply(body=approval("denied", decision=decision)))
+    found = await make().get_approval("apr_1")
+    assert not found
+    assert (found.code, found.reason) == ("changes_requested", "At most 300")

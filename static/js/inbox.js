@@ -9,6 +9,11 @@
   let place = 0;
   document.addEventListener("htmx:before:swap", () => { place = scroller().scrollTop; });
   document.addEventListener("htmx:after:swap", () => {
+    const said = document.querySelector("#conversation [data-said]"); // the conversation alone came anew
+    if (said) {
+      said.removeAttribute("data-said");
+      return said.focus();
+    }
     const target = document.querySelector("#approval [data-focus]");
     if (!target) return;
     target.focus({ preventScroll: true });

@@ -103,3 +103,24 @@ def test_two_people_are_two_where_the_rule_says_two(world):
     first, second = world.person("approver"), world.person("admin")
     assert first("POST", f"approvals/{waiting.approval_id}/approve", status=200)["status"] == "pending"
     assert second("POST", f"approvals/{waiting.approval_id}/approve", status=200)["status"] == "approved"
+
+
+def test_a_request_is_sent_back_with_what_has_to_change(approver, waiting):
+    approver("POST", f"approvals/{waiting.approval_id}/deny", {"changes": True}, 422)
+    denied = approver("POST", f"approvals/{waiting.approval_id}/deny", {"changes": True, "reason": "At most 300"}, 200)
+    assert (denied["status"], denied["code"], denied["reason"]) == ("denied", "changes_requested", "At most 300")
+    assert [each["changes"] for each in denied["reviews"]] == [True]
+
+
+def test_people_talk_by_script_where_their_role_lets_them(world, approver, viewer, waiting):
+    path = f"approvals/{waiting.approval_id}/comments"
+    sent = {"text": "See this, @nobody", "attachment": {"name": "a.log", "text": "lost"}}
+    said = approver("POST", path, sent, 201)
+    assert (said["by"], said["kind"], said["attachment"]) == (approver.person.email, "comment", sent["attachment"])
+    asked = approver("POST", path, {"text": "Why?", "question": True}, 201)
+    assert asked["kind"] == "question"
+    assert viewer("GET", path, status=200) == [said, asked]
+    viewer("POST", path, {"text": "Me too"}, 403)
+    assert approver("POST", path, {"text": " "}, 422)["code"] == "text_required"
+    owner = Api(a_token(a_member(world.acme, "owner"), "approvals:read", "approvals:decide"))
+    owner("POST", path, {"text": "Without the scope"}, 403)

@@ -53,7 +53,11 @@ def test_each_endpoint_asks_for_its_scope_and_for_a_role_that_has_it(db, world, 
 def test_what_is_not_there_is_not_found(db, world, owner, endpoint):
     for name in ("x", "apr_" + "0" * 26, "0" * 36, "%00", "..", "%F0%9F%98%80"):
         path = endpoint.path.format(**dict.fromkeys(endpoint.arguments, name))
-        bodies = {"change_member": {"role": "viewer"}, "create_permission": {"action": "a.b"}}
+        bodies = {
+            "change_member": {"role": "viewer"},
+            "create_permission": {"action": "a.b"},
+            "comment_on_approval": {"text": "a"},
+        }
         status, answer = owner(endpoint.method, path, bodies.get(endpoint.operation))
         assert status == 404, (path, answer)
         assert "not found" in answer["detail"].lower()

@@ -9,8 +9,9 @@ from django.test import Client
 from accounts.models import Organization, User
 from agents.models import Agent
 from tests import factories
+from tests.approvals.browsing import BACKEND, browser, desk
 
-BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+__all__ = ["browser", "desk"]  # fixtures
 
 
 @dataclass

@@ -1,85 +1,25 @@
 """The desk in a real browser: decided from the keyboard, without a script, on a narrow screen, beside somebody else."""
 
 import re
-import shutil
-from collections.abc import Callable, Iterator
-from urllib.parse import urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import expect
 
 from accounts.models import User
 from approvals import services
 from approvals.models import Approval, Review
 from tests import factories
-from tests.approvals.conftest import BACKEND, Acme, make_acme
+from tests.approvals.browsing import NARROW, WIDE, Desk, check_accessible
+from tests.approvals.conftest import Acme, make_acme
 from tests.hostile import TEXTS
 from tests.server import Server
 
 pytestmark = pytest.mark.django_db(transaction=True)
-WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 320, "height": 640}
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-Desk = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    # Playwright keeps an event loop in this thread, and Django takes that for asynchronous code.
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
 def acme(server: Server) -> Acme:
     return make_acme()
-
-
-@pytest.fixture
-def desk(browser: Browser, server: Server) -> Iterator[Desk]:
-    """Opens an address as somebody: `desk(acme.approver, "/inbox/")`. Any error in a page fails the test."""
-    contexts: list[BrowserContext] = []
-    errors: list[str] = []
-
-    def open_as(user: User, path: str, *, mode: str = "live", **options: object) -> Page:
-        client = Client()
-        client.force_login(user, backend=BACKEND)
-        session = client.session
-        session["mode"] = mode
-        session.save()
-        usual = {"viewport": WIDE, "reduced_motion": "reduce"}
-        context = browser.new_context(**(usual | options))  # type: ignore[arg-type]
-        context.set_default_timeout(15_000)
-        context.add_cookies([{"name": "sessionid", "value": session.session_key, "url": server.url}])
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("dialog", lambda dialog: errors.append(f"dialog: {dialog.message}"))
-        page.on("request", lambda request: _keep_inside(request.url, server.url, errors))
-        page.on("console", lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None)
-        page.goto(server.url + path)
-        return page
-
-    yield open_as
-    for context in contexts:
-        context.close()
-    assert errors == []
-
-
-def _keep_inside(url: str, home: str, errors: list[str]) -> None:
-    if urlsplit(url).netloc != urlsplit(home).netloc and not url.startswith("data:"):
-        errors.append(f"a request left the house: {url}")
-
-
-def check_accessible(page: Page) -> None:
-    found = Axe().run(page, options=RULES).response["violations"]
-    assert [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found] == []
 
 
 def decide_elsewhere(approval: Approval, by: User, verdict: str = "approve") -> None:
@@ -109,7 +49,7 @@ def test_a_person_decides_from_the_keyboard_without_leaving_the_list(acme: Acme,
     expect(pane.locator("[data-decide=approve]")).to_be_focused()
     assert not Review.objects.exists()
     page.keyboard.press("Enter")
-    expect(pane.locator("textarea")).to_be_focused()
+    expect(pane.locator("#reason")).to_be_focused()
     page.keyboard.type("Checked with Stripe.")
     assert not Review.objects.exists()
     page.keyboard.press("Tab")
@@ -128,7 +68,7 @@ def test_opening_the_form_does_not_move_what_is_read(acme: Acme, desk: Desk) -> 
     pane = page.locator("#pane")
     expect(pane.locator("[data-decide=deny]")).to_be_in_viewport(ratio=1)
     pane.locator("[data-decide=deny]").click()
-    expect(pane.locator("textarea")).to_be_focused()
+    expect(pane.locator("#reason")).to_be_focused()
     page.keyboard.type("a\nb\nc\nd\n")
     assert pane.evaluate("pane => pane.scrollTop") == 0
 
@@ -147,12 +87,12 @@ def test_who_comes_second_sees_it_and_keeps_what_was_typed(acme: Acme, desk: Des
     page = desk(acme.approver, "/inbox/")
     pane = page.locator("#pane")
     pane.get_by_role("button", name="Deny").click()
-    expect(pane.locator("textarea")).to_be_focused()
+    expect(pane.locator("#reason")).to_be_focused()
     page.keyboard.type("The charge is not in Stripe.")
     decide_elsewhere(waiting, acme.colleague)
     expect(pane.get_by_text("This request has ended meanwhile.")).to_be_visible()
     expect(page.locator(f"#state-{waiting.approval_id}")).to_contain_text("Approved")
-    expect(pane.locator("textarea")).to_have_value("The charge is not in Stripe.")
+    expect(pane.locator("#reason")).to_have_value("The charge is not in Stripe.")
     pane.locator(".confirm").click()
     expect(pane.get_by_role("alert")).to_contain_text(f"already approved by {acme.colleague.email}")
     expect(pane.get_by_label("What you wrote, to copy")).to_have_value("The charge is not in Stripe.")
@@ -193,7 +133,7 @@ def test_on_a_narrow_screen_a_row_opens_its_page_and_nothing_is_cut(acme: Acme, 
     page.wait_for_url("**/approvals/apr_*")
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     page.get_by_role("button", name="Approve").click()
-    expect(page.locator("textarea")).to_be_in_viewport(ratio=1)
+    expect(page.locator("#reason")).to_be_in_viewport(ratio=1)
     expect(page.locator(".confirm")).to_be_in_viewport(ratio=1)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
 

@@ -106,9 +106,9 @@ def test_the_json_of_the_page_is_of_the_servers_own_types(block: Block) -> None:
     assert value.keys() <= {field.name for field in msgspec.structs.fields(struct)}
 
 
-@pytest.mark.parametrize("name", ["CheckBody", "CheckAnswer", "LogBody"])
+@pytest.mark.parametrize("name", ["CheckBody", "CheckAnswer", "LogBody", "CommentBody", "CommentAnswer"])
 def test_every_field_is_explained(name: str) -> None:
-    [rows] = [rows for rows in tables(PAGE) if name in rows[0]]
+    [rows] = [rows for page in (PAGE, "docs/conversation.md") for rows in tables(page) if name in rows[0]]
     struct = getattr(bodies, name)
     explained = [code for row in rows for code in codes(row[name])]
     assert sorted(explained) == sorted(field.name for field in msgspec.structs.fields(struct))

@@ -17,7 +17,7 @@ from approvals import models as approvals
 from approvals import rules
 from audit.ids import show_id
 from audit.models import Event as Recorded
-from warden.api.bodies import Assurance, Effect, Mode, Risk, Role, Status, Step, Way
+from warden.api.bodies import Assurance, Effect, Evidence, Mode, Risk, Role, Status, Step, Way
 
 Moment = Annotated[datetime, Meta(tz=True)]
 
@@ -108,6 +108,7 @@ class ReviewAnswer(Struct):
     by: str
     verdict: Literal["approve", "deny"]
     reason: str
+    changes: Annotated[bool, Meta(description="A denial that asks for changes.")]
     via: str
     assurance: Assurance
     created_at: Moment
@@ -137,12 +138,26 @@ class Approval(Struct):
     decided_at: Moment | None
     decided_by: str | None
     reason: str
+    code: Annotated[str, Meta(description="changes_requested, or empty.")]
+    follows: Annotated[str | None, Meta(description="The request that was sent back, which this one came after.")]
     claim_until: Moment | None
     claimed_at: Moment | None
     outcome: str
     outcome_at: Moment | None
     reviews: list[ReviewAnswer]
     url: str
+
+
+class Comment(Struct):
+    """What was said about a request. An `answer` is written by the agent: unverified."""
+
+    id: str
+    by: str
+    kind: Literal["comment", "question", "answer"]
+    text: str
+    mentions: Annotated[list[str], Meta(description="Members who were told: usr_…")]
+    attachment: Evidence | None
+    created_at: Moment
 
 
 class Log(Struct):
@@ -338,15 +353,37 @@ def approval(row: approvals.Approval, now: datetime) -> Approval:
         decided_at=row.decided_at,
         decided_by=row.decided_by_label or None,
         reason=row.reason,
+        code=row.code,
+        follows=show_id("apr", row.follows_id) if row.follows_id else None,
         claim_until=row.claim_until,
         claimed_at=row.claimed_at,
         outcome=row.outcome,
         outcome_at=row.outcome_at,
         reviews=[
-            ReviewAnswer(each.user.email, each.verdict, each.reason, each.via, each.assurance, each.created_at)  # type: ignore[arg-type]
+            ReviewAnswer(
+                each.user.email,
+                each.verdict,  # type: ignore[arg-type]
+                each.reason,
+                each.changes,
+                each.via,
+                each.assurance,  # type: ignore[arg-type]
+                each.created_at,
+            )
             for each in row.reviews.all()
         ],
         url=f"{settings.SITE_URL}/approvals/{row.approval_id}",
+    )
+
+
+def comment(row: approvals.Comment) -> Comment:
+    return Comment(
+        id=row.comment_id,
+        by=row.author,
+        kind=row.kind,  # type: ignore[arg-type]
+        text=row.text,
+        mentions=[show_id("usr", each) for each in row.mentions],
+        attachment=Evidence(row.evidence_name, row.evidence) if row.evidence else None,
+        created_at=row.created_at,
     )
 
 

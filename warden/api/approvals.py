@@ -4,14 +4,14 @@ import uuid
 
 from django.db.models import QuerySet
 
-from approvals import states
+from approvals import comments, states
 from approvals.models import Approval
 from approvals.rules import Verdict
 from approvals.services import review
 from audit.clock import database_now
 from audit.ids import read_id
 from warden.api import answers, finding
-from warden.api.bodies import ApprovalsQuery, Decide
+from warden.api.bodies import ApprovalsQuery, Decide, Deny, NewComment
 from warden.api.endpoint import Call, endpoint
 from warden.api.errors import Failure
 
@@ -56,12 +56,34 @@ def approve(call: Call, approval_id: str, body: Decide) -> answers.Approval:
 
 
 @endpoint("POST", "approvals/{approval_id}/deny", "approvals:decide")
-def deny(call: Call, approval_id: str, body: Decide) -> answers.Approval:
+def deny(call: Call, approval_id: str, body: Deny) -> answers.Approval:
     """Deny a request. Say why: the agent gets to read it."""
-    return _review(call, approval_id, body, "deny")
+    return _review(call, approval_id, body, "deny", changes=body.changes)
 
 
-def _review(call: Call, approval_id: str, body: Decide, verdict: Verdict) -> answers.Approval:
+@endpoint("GET", "approvals/{approval_id}/comments", "approvals:read")
+def list_comments(call: Call, approval_id: str) -> list[answers.Comment]:
+    """List what was said about a request, oldest first."""
+    return [answers.comment(row) for row in _one(call, approval_id).comments.order_by("id")]
+
+
+@endpoint("POST", "approvals/{approval_id}/comments", "approvals:comment", 201)
+def comment_on_approval(call: Call, approval_id: str, body: NewComment) -> answers.Comment:
+    """Comment on a request, or ask its agent."""
+    attached = body.attachment
+    said = comments.comment(
+        approval_id=_one(call, approval_id).pk,
+        by=call.membership.user,
+        organization=call.organization,
+        text=body.text,
+        question=body.question,
+        evidence=comments.Evidence.of(attached.name, attached.text) if attached else None,
+        via="api",
+    )
+    return answers.comment(said)
+
+
+def _review(call: Call, approval_id: str, body: Decide, verdict: Verdict, *, changes: bool = False) -> answers.Approval:
     row = _one(call, approval_id)
     review(
         approval_id=row.pk,
@@ -72,6 +94,7 @@ def _review(call: Call, approval_id: str, body: Decide, verdict: Verdict) -> ans
         digest=body.digest or row.digest,
         via="api",
         typed=body.typed,
+        changes=changes,
     )
     return get_approval(call, approval_id)
 

@@ -175,6 +175,27 @@ class Decide(Struct, forbid_unknown_fields=True):
     ] = ""
 
 
+class Deny(Decide):
+    changes: Annotated[bool, Meta(description="Ask for changes: the agent is told to ask again as `reason` says.")] = (
+        False
+    )
+
+
+class Evidence(Struct, forbid_unknown_fields=True):
+    """A text file, as evidence."""
+
+    name: Annotated[Line, Meta(min_length=1)]
+    text: Annotated[str, Meta(min_length=1, max_length=65_536, pattern=r"^[^\x00]*$")]
+
+
+class NewComment(Struct, forbid_unknown_fields=True):
+    """What you say. `@ann@example.com`, or `@ann` where only one member is called that, is told by mail."""
+
+    text: Annotated[str, Meta(max_length=4_000, pattern=r"^[^\x00]*$")]
+    question: Annotated[bool, Meta(description="To the agent, which reads it; else for people only.")] = False
+    attachment: Evidence | None = None
+
+
 class LogsQuery(Struct, forbid_unknown_fields=True):
     agent_id: Annotated[str | None, Meta(description="Slug or id.")] = None
     action: str | None = None

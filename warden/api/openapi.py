@@ -71,6 +71,12 @@ WAIT = {
     "description": "Wait for the decision so long, 30s at most.",
     "schema": {"type": "string", "pattern": "^[0-9]{1,6}s?$", "examples": ["30s"]},
 }
+COMMENTS = {
+    "name": "comments",
+    "in": "query",
+    "description": "How many comments you have: the wait ends when there are more, too.",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,6}$", "examples": ["0"]},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +139,15 @@ AGENT_ROUTES = [
         sdk.ApprovalAnswer,
         (401, 403, 404, 422, 429, 503),
         None,
-        [APPROVAL_ID, WAIT],
+        [APPROVAL_ID, WAIT, COMMENTS],
     ),
     AgentRoute(
         "GET",
         "/sdk/approvals/{approval_id}/events",
         "stream_approval",
         "The same as server-sent events",
-        "One event for each state; `data` is the approval as JSON. It ends with the final state.",
+        "One event for each state and each comment, named after the state; `data` is the approval as JSON. It ends with"
+        " the final state.",
         sdk.ApprovalAnswer,
         (401, 403, 404, 429, 503),
         None,
@@ -168,6 +175,17 @@ AGENT_ROUTES = [
         (401, 403, 404, 409, 429, 503),
         None,
         [APPROVAL_ID],
+    ),
+    AgentRoute(
+        "POST",
+        "/sdk/approvals/{approval_id}/comments",
+        "comment",
+        "Answer a question of the people who decide",
+        "While it is pending. They see it marked as unverified: written by the agent.",
+        sdk.CommentAnswer,
+        (401, 403, 404, 409, 413, 422, 429, 503),
+        sdk.CommentBody,
+        [APPROVAL_ID, IDEMPOTENCY],
     ),
     AgentRoute(
         "POST",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         RateLimitError,
         ValidationError,
     )
-    from ._models import Approval, CheckResult, Claim, Identity, LogResult
+    from ._models import Approval, CheckResult, Claim, Comment, Identity, LogResult
     from ._version import __version__
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "AuthenticationError",
     "CheckResult",
     "Claim",
+    "Comment",
     "Identity",
     "LogResult",
     "NetworkError",
@@ -58,6 +59,7 @@ _HOMES = {
     "AsyncAgentWarden": "_async_client",
     "CheckResult": "_models",
     "Claim": "_models",
+    "Comment": "_models",
     "Identity": "_models",
     "LogResult": "_models",
     "__version__": "_version",

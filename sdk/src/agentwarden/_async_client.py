@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from ._config import settings
 from ._core import Call, Core, Effect, Send, Steps
 from ._execute import execute
-from ._models import Approval, CheckResult, Claim, Identity, LogResult
+from ._models import Approval, CheckResult, Claim, Comment, Identity, LogResult
 from ._protect import ContextSource, Protected
 
 if TYPE_CHECKING:
@@ -192,6 +192,17 @@ class AsyncAgentWarden:
     async def cancel(self, approval_id: str) -> Approval:
         """Give up: nobody is asked any more; see `AgentWarden.cancel`."""
         return await self._run(self._core.cancel(approval_id))
+
+    async def comment(
+        self,
+        approval_id: str,
+        text: str,
+        *,
+        attachment: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Comment:
+        """Say something to the people who decide; see `AgentWarden.comment`."""
+        return await self._run(self._core.comment(approval_id, text, attachment, idempotency_key))
 
     async def whoami(self) -> Identity:
         """Whose key this is; see `AgentWarden.whoami`."""

@@ -12,7 +12,7 @@ from ._config import settings
 from ._core import Call, Core, Effect, Send, Steps
 from ._errors import ValidationError
 from ._execute import execute
-from ._models import Approval, CheckResult, Claim, Identity, LogResult
+from ._models import Approval, CheckResult, Claim, Comment, Identity, LogResult
 from ._protect import ContextSource, Protected
 
 if TYPE_CHECKING:
@@ -253,6 +253,21 @@ class AgentWarden:
         Raises APIError (status 409, `code` already_decided) when it is too late for that.
         """
         return self._run(self._core.cancel(approval_id))
+
+    def comment(
+        self,
+        approval_id: str,
+        text: str,
+        *,
+        attachment: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Comment:
+        """Say something to the people who decide, while it is pending; they see it as unverified.
+
+        attachment: {"name": …, "text": …}, a text file of up to 64 KB. What they ask is in `Approval.comments`.
+        Raises APIError (status 409) with `code` already_decided or too_many_comments.
+        """
+        return self._run(self._core.comment(approval_id, text, attachment, idempotency_key))
 
     def whoami(self) -> Identity:
         """Whose key this is: its organization, agent, mode and environment. Nothing is recorded."""

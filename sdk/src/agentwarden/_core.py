@@ -23,11 +23,13 @@ from ._models import (
     Approval,
     CheckResult,
     Claim,
+    Comment,
     Identity,
     LogResult,
     parse_approval,
     parse_check,
     parse_claim,
+    parse_comment,
     parse_identity,
     parse_log,
 )
@@ -38,6 +40,7 @@ from ._requests import (
     cancel_request,
     check_request,
     claim_request,
+    comment_request,
     log_request,
     new_key,
     refusal,
@@ -240,6 +243,14 @@ class Core:
 
     def cancel(self, approval_id: str) -> Steps[Approval]:
         return parse_approval((yield from self.exchange(cancel_request(approval_id))), approval_id)
+
+    def comment(
+        self, approval_id: str, text: str, attachment: Mapping[str, str] | None, idempotency_key: str | None
+    ) -> Steps[Comment]:
+        key = idempotency_key if idempotency_key is not None else new_key()
+        return parse_comment(
+            (yield from self.exchange(comment_request(approval_id, text, attachment, idempotency_key=key)))
+        )
 
     def whoami(self) -> Steps[Identity]:
         return parse_identity((yield from self.exchange(Request("GET", "/sdk/whoami"))))

@@ -83,6 +83,7 @@ class Approval:
     effective_context: Mapping[str, Any] | None = None
     claim: dict[str, Any] | None = None
     claim_key: str | None = None
+    comments: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -145,6 +146,8 @@ class FakeServer:
                     return self._claim(approval_id, request.headers.get("Idempotency-Key", ""))
                 case "POST", "sdk", "approvals", approval_id, "cancel":
                     return self._cancel(approval_id)
+                case "POST", "sdk", "approvals", approval_id, "comments":
+                    return self._comment(approval_id, value)
             return self._answer(404, {"detail": "Not found"})
 
     def _trouble(self, request: httpx.Request) -> httpx.Response | None:
@@ -258,7 +261,14 @@ class FakeServer:
             "decided_by": approval.decided_by,
             "expires_at": _iso(approval.expires_at),
         }
-        shown = {"id": approval.id, "status": approval.status, "decision": decision, "claim": approval.claim}
+        shown: dict[str, Any] = {
+            "id": approval.id,
+            "status": approval.status,
+            "decision": decision,
+            "claim": approval.claim,
+        }
+        if approval.comments:
+            shown["comments"] = approval.comments
         return self._answer(
             200, {**shown, "context": approval.context, "effective_context": approval.effective_context}
         )
@@ -295,6 +305,21 @@ class FakeServer:
             told = {"detail": f"This approval is {approval.status} already", "code": "already_decided"}
             return self._answer(409, told)
         return self._shown(approval_id)
+
+    def _comment(self, approval_id: str, value: dict[str, Any]) -> httpx.Response:
+        approval = self._approvals.get(approval_id)
+        if approval is None:
+            return self._answer(404, {"detail": "Approval not found"})
+        if approval.status != "pending":
+            told = {"detail": f"This approval is {approval.status} already", "code": "already_decided"}
+            return self._answer(409, told)
+        return self._answer(200, self._say(approval, approval.agent_id, "answer", value))
+
+    def _say(self, approval: Approval, by: str, kind: str, value: Mapping[str, Any]) -> dict[str, Any]:
+        said = {"id": f"cmt_{self._count:06}_{len(approval.comments)}", "by": by, "kind": kind, **value}
+        said["created_at"] = _iso(_now())
+        approval.comments.append(said)
+        return said
 
     # -- waiting -----------------------------------------------------------------------------------------------
 

@@ -23,8 +23,9 @@ class CheckResult:
     """The answer to one check. True in a condition only when the action is allowed, now.
 
     `allowed` and `requires_approval` are never both true. `effective_context` is set when an approver changed what
-    was asked: then that, and only that, is allowed. `fail_open` marks an allow that did not come from Warden but from
-    your own `fail_open_actions`; `cached` an answer given from this client's cache. Times are aware, in UTC.
+    was asked: then that, and only that, is allowed. `code` changes_requested: denied, but ask again as `reason` says.
+    `fail_open` marks an allow that did not come from Warden but from your own `fail_open_actions`; `cached` an answer
+    given from this client's cache. Times are aware, in UTC.
     """
 
     allowed: bool
@@ -43,6 +44,7 @@ class CheckResult:
     request_id: str | None = None
     fail_open: bool = False
     cached: bool = False
+    code: str | None = None
 
     def __bool__(self) -> bool:
         return self.allowed is True
@@ -82,10 +84,23 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Comment:
+    """A question of a person (`kind` is question), or an answer of the agent (answer). `created_at` is aware."""
+
+    id: str
+    by: str
+    kind: str
+    text: str
+    created_at: datetime
+    attachment: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Approval:
     """The state of one approval. True in a condition only when it is approved; still, claim it before acting.
 
     `context` is what was asked, `effective_context` what was approved when an approver changed it, else None.
+    `code` changes_requested: denied, but ask again as `reason` says. `comments` are what people ask, and your answers.
     """
 
     id: str
@@ -98,6 +113,8 @@ class Approval:
     effective_context: Mapping[str, Any] | None = None
     claimed: bool = False
     request_id: str | None = None
+    code: str | None = None
+    comments: tuple[Comment, ...] = ()
 
     @property
     def pending(self) -> bool:
@@ -219,6 +236,14 @@ class Fields:
             return tuple(value)
         raise self.malformed(f"'{self._where}{name}' is not a list of texts")
 
+    def list_of_fields(self, name: str) -> list[Fields]:
+        value = self._value.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise self.malformed(f"'{self._where}{name}' is not a list")
+        return [Fields(each, self._answer, f"{self._where}{name}.") for each in value]
+
     def fields(self, name: str) -> Fields | None:
         value = self.object(name)
         return None if value is None else Fields(value, self._answer, f"{self._where}{name}.")
@@ -265,6 +290,7 @@ def parse_check(answer: Answer) -> CheckResult:
         audit=fields.object("audit"),
         cacheable=fields.flag("cacheable", default=False),
         request_id=answer.request_id,
+        code=fields.text("code"),
     )
     if result.allowed and result.requires_approval:
         raise fields.malformed("both allowed and in need of approval")
@@ -305,6 +331,23 @@ def parse_approval(answer: Answer, approval_id: str) -> Approval:
         effective_context=fields.object("effective_context"),
         claimed=fields.object("claim") is not None,
         request_id=answer.request_id,
+        code=decision.text("code"),
+        comments=tuple(read_comment(each) for each in fields.list_of_fields("comments")),
+    )
+
+
+def parse_comment(answer: Answer) -> Comment:
+    return read_comment(Fields.of(answer))
+
+
+def read_comment(fields: Fields) -> Comment:
+    return Comment(
+        id=fields.need("id"),
+        by=fields.need("by"),
+        kind=fields.need("kind"),
+        text=fields.need("text"),
+        created_at=fields.need_when("created_at"),
+        attachment=fields.object("attachment"),
     )
 
 

@@ -97,6 +97,17 @@ def cancel_request(approval_id: str) -> Request:
     return _post(f"/sdk/approvals/{approval_path(approval_id)}/cancel", None)
 
 
+def comment_request(
+    approval_id: str, text: str, attachment: Mapping[str, str] | None, *, idempotency_key: str
+) -> Request:
+    body: dict[str, Any] = {"text": _name("text", text)}
+    if attachment is not None:
+        if not isinstance(attachment, Mapping) or set(attachment) != {"name", "text"}:
+            raise ValidationError("attachment is a mapping with a name and a text")
+        body["attachment"] = {name: _name(f"attachment.{name}", value) for name, value in attachment.items()}
+    return _post(f"/sdk/approvals/{approval_path(approval_id)}/comments", body, idempotency_key=idempotency_key)
+
+
 def _post(
     path: str,
     body: Any,

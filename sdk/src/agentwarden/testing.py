@@ -46,7 +46,7 @@ __all__ = ["FakeWarden", "RecordedCheck", "RecordedLog"]
 class FakeWarden(FakeServer):
     """A scriptable double of the server. Safe to share between threads and tasks.
 
-    Rules: `allow`, `ask`, `deny`. Decisions: `approve`, `reject`, `expire`. Trouble: `fail`, `disconnect`,
+    Rules: `allow`, `ask`, `deny`. Decisions: `approve`, `reject`, `expire`; `question`. Trouble: `fail`, `disconnect`,
     `reconnect`. What happened: `checks`, `logs`, `claims` and `pending` (ids). Clients: `client()`, `async_client()`,
     both with short retries; any setting of the real constructor may be given.
     """
@@ -126,6 +126,14 @@ class FakeWarden(FakeServer):
     ) -> None:
         """Deny as a person would."""
         self._decide(approval_id, "denied", reason, by)
+
+    def question(self, approval_id: str, text: str, *, by: str = "approver@example.com") -> None:
+        """Ask the agent something, as a person would."""
+        with self._changed:
+            approval = self._approvals.get(approval_id)
+            if approval is None:
+                raise ValidationError(f"No approval {approval_id!r}")
+            self._say(approval, by, "question", {"text": text})
 
     def expire(self, approval_id: str | None) -> None:
         """Let the time of a pending approval run out."""
