@@ -28,6 +28,23 @@ def _parse(top: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code, which is 0 for nothing but a yes."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["hook"]:
+        return _blocking(words)
+    return _run(words)
+
+
+def _blocking(words: list[str]) -> int:
+    """For whom any code but 0 and 2 is a "go ahead"."""
+    try:
+        return 0 if _run(words) == 0 else 2
+    except SystemExit as done:
+        return 0 if done.code in (0, None) else 2
+    except BaseException as error:
+        sys.stderr.write(f"agentwarden: {type(error).__name__}\n")
+        return 2
+
+
+def _run(words: list[str]) -> int:
     chosen = words[0] if words and words[0] in COMMANDS else ""
     options = _parse(parser(chosen), words)
     output = Output(as_json=getattr(options, "json", False))

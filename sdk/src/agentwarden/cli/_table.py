@@ -11,11 +11,10 @@ from ._exits import EXITS
 
 
 class Command(NamedTuple):
-    """Where a subcommand lives and what it is for, in one line. `extra`: of the package, where it needs one."""
+    """Where a subcommand lives and what it is for, in one line."""
 
     module: str
     help: str
-    extra: str | None = None
 
 
 COMMANDS = {
@@ -25,6 +24,9 @@ COMMANDS = {
     "log": Command("log", "record what came of an action"),
     "whoami": Command("whoami", "say whose key or token this is"),
     "approvals": Command("approvals", "list, show and watch what waits for people"),
+    "hook": Command("hook", "decide on the tool calls of Claude Code"),
+    "mcp-proxy": Command("mcp_proxy", "put an MCP server behind Warden"),
+    "mcp-server": Command("mcp_server", "serve the MCP tool request_approval"),
     "completion": Command("completion", "print what bash, zsh or fish completes"),
 }
 
