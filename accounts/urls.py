@@ -5,7 +5,7 @@ from importlib import import_module
 from django.db import transaction
 from django.urls import URLPattern, URLResolver, path
 
-from accounts.views import invitations, join, members, organization, profile, setup, switches, teams
+from accounts.views import absence, invitations, join, members, organization, profile, setup, single, switches, teams
 
 app_name = "accounts"
 urlpatterns = [
@@ -19,6 +19,8 @@ urlpatterns = [
     path("profile/tokens/", profile.token_list, name="tokens"),
     path("profile/tokens/new/", profile.token_new, name="token_new"),
     path("profile/tokens/<uuid:pk>/revoke/", profile.token_revoke, name="token_revoke"),
+    path("profile/absence/", absence.absence, name="absence"),
+    path("profile/absence/<uuid:pk>/end/", absence.absence_end, name="absence_end"),
     path("settings/", organization.settings_index, name="settings"),
     path("settings/members/", members.member_list, name="members"),
     path("settings/members/invite/", invitations.invitation_new, name="invite"),
@@ -35,6 +37,8 @@ urlpatterns = [
     path("settings/organization/", organization.organization, name="organization"),
     path("settings/organization/pause/", organization.pause, name="pause"),
     path("settings/organization/resume/", organization.resume, name="resume"),
+    path("settings/organization/single/", single.single, name="single"),
+    path("settings/organization/single/end/", single.single_end, name="single_end"),
     path("settings/organization/leave/", organization.leave, name="leave"),
     path("settings/organizations/new/", organization.organization_new, name="organization_new"),
 ]

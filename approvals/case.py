@@ -2,14 +2,16 @@
 
 import uuid
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Q, Value
 
-from accounts.models import Membership, Organization
+from accounts.models import Delegation, Membership, Organization
 from agents.models import Agent
 from approvals import rules
 from approvals.models import Approval, Review
+from audit.clock import ClockTimestamp
 
 
 def members_of(teams: Collection[uuid.UUID]) -> dict[uuid.UUID, set[uuid.UUID]]:
@@ -35,7 +37,26 @@ def owners_of(agents: Iterable[Agent]) -> dict[uuid.UUID, frozenset[uuid.UUID]]:
 
 
 def people_of(organization_id: uuid.UUID, people: Iterable[uuid.UUID]) -> dict[uuid.UUID, rules.Person]:
-    """These people with the roles and teams they have now; who left, or was deactivated, is a stranger."""
+    """These people with the roles and teams they have now, and who lends them a vote; who left, or was deactivated, is
+    a stranger.
+    """
+    wanted = set(people)
+    lenders: dict[uuid.UUID, list[uuid.UUID]] = {}
+    for delegate, lender in (
+        Delegation.objects.filter(organization_id=organization_id, delegates__user__in=wanted)
+        .filter(starts_at__lte=ClockTimestamp(), ends_at__gt=ClockTimestamp(), ended_at=None)
+        .order_by("delegator__user__email", "id")
+        .values_list("delegates__user", "delegator__user")
+    ):
+        lenders.setdefault(delegate, []).append(lender)
+    known = _as_they_are(organization_id, wanted.union(*lenders.values()))
+    return {
+        person: replace(known[person], lenders=tuple(known[each] for each in lenders.get(person, ())))
+        for person in wanted
+    }
+
+
+def _as_they_are(organization_id: uuid.UUID, people: Iterable[uuid.UUID]) -> dict[uuid.UUID, rules.Person]:
     wanted = set(people)
     members = Membership.objects.filter(organization_id=organization_id, user_id__in=wanted, user__is_active=True)
     teams = ArrayAgg("teams", filter=Q(teams__isnull=False), default=Value([]))
@@ -57,8 +78,9 @@ def cases(approvals: Iterable[Approval], organization: Organization) -> dict[uui
     reviews: dict[uuid.UUID, list[Review]] = {}
     for review in Review.objects.filter(approval__in=[approval.id for approval in approvals]).order_by("id"):
         reviews.setdefault(review.approval_id, []).append(review)
-    voters = {review.user_id for each in reviews.values() for review in each}
-    people = people_of(organization.id, voters) if voters else {}
+    votes = [review for each in reviews.values() for review in each]
+    voters = {person for each in votes for person in (each.user_id, each.on_behalf_of_id) if person}
+    people = _as_they_are(organization.id, voters) if voters else {}
     owners = owners_of(Agent.objects.filter(id__in={approval.agent_id for approval in approvals}))
     return {
         approval.id: rules.Case(
@@ -73,6 +95,7 @@ def cases(approvals: Iterable[Approval], organization: Organization) -> dict[uui
                     people[review.user_id],
                     "approve" if review.verdict == "approve" else "deny",
                     review.digest,
+                    people[review.on_behalf_of_id] if review.on_behalf_of_id else None,
                 )
                 for review in reviews.get(approval.id, ())
             ),
@@ -81,6 +104,7 @@ def cases(approvals: Iterable[Approval], organization: Organization) -> dict[uui
             risk=approval.risk,
             action=approval.action,
             paused=organization.paused_at is not None,
+            single_operator=organization.single_operator_since is not None,
             decided_at=approval.decided_at,
             decided_by=approval.decided_by_label,
         )

@@ -93,7 +93,7 @@ def dossier(approval: Approval, membership: Membership, now: datetime) -> Dossie
         similar=similar(approval),
         reviews=[
             Said(review, review.user_id in line.tally.counted)
-            for review in approval.reviews.select_related("user").order_by("id")
+            for review in approval.reviews.select_related("user", "on_behalf_of").order_by("id")
         ],
         trail=[*trail(approval.organization_id, approval.approval_id, limit=TRAIL, but=[ASKED]), *asked],
         asked_again=max(0, events.filter(kind=ASKED).count() - 1),

@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,9 +14,10 @@ from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Text
 from django.db.models.functions import Length
 from django.http import QueryDict
 
-from accounts.models import Membership
+from accounts.models import Membership, Team
 from agents.models import Agent
 from approvals import rules, states
+from approvals.case import person_of
 from approvals.models import Approval, Review
 from audit.ids import read_id
 
@@ -119,19 +120,21 @@ class Desk:
     @cached_property
     def may_decide(self) -> Q:
         """rules.can_person, as a condition; a test holds the two together."""
-        user, role = self.membership.user_id, self.membership.role
-        if not rules.Person(user, role).able:
+        person = person_of(self.membership.organization_id, self.membership.user_id)
+        if not person.able:
             return Q(pk__in=[])
-        teams = [str(team) for team in self.membership.teams.values_list("id", flat=True)]
-        whom = [{"roles": [role]}, {"people": [{"id": str(user)}]}, *({"teams": [{"id": team}]} for team in teams)]
-        named = Q(added__roles__contains=role) | Q(added__people__contains=str(user))
-        for team in teams:
-            named |= Q(added__teams__contains=team)
-        for who in whom:
-            named |= Q(rule__contains=who) | Q(rule__alternatives__contains=[who])
-        voted = Review.objects.filter(approval=OuterRef("pk"), user_id=user)
-        barred = Q(requesters__contains=[user]) | Q(editors__contains=[user]) | Q(agent_id__in=self.owned)
-        return named & ~barred & Q(~Exists(voted))
+        may = _named(person)
+        for lender in person.lenders:
+            if lender.able:
+                may |= _named(lender) & ~self._barred(lender.id) & ~_had_say(lender.id)
+        return may & ~self._barred(person.id, self.owned) & ~_had_say(person.id)
+
+    def _barred(self, user: uuid.UUID, owned: Collection[uuid.UUID] | None = None) -> Q:
+        if self.membership.organization.single_operator_since:
+            return Q(pk__in=[])
+        agents = Q(agent__owner_user_id=user) | Q(agent__owner_team_id__in=_teams(user))
+        own = agents if owned is None else Q(agent_id__in=owned)
+        return Q(requesters__contains=[user]) | Q(editors__contains=[user]) | own
 
     def of_view(self, view: str) -> QuerySet[Approval]:
         match view:
@@ -241,6 +244,31 @@ class Desk:
         mine = self.of_view("mine").exclude(pk=approval.pk).order_by("expires_at", "id").only("id")
         later = Q(expires_at__gt=approval.expires_at) | Q(expires_at=approval.expires_at, id__gt=approval.id)
         return mine.filter(later).first() or mine.first()
+
+
+def _named(person: rules.Person) -> Q:
+    """Whether the rule, or a step that was reached, names them."""
+    teams = sorted(map(str, person.teams))
+    whom = [
+        {"roles": [person.role]},
+        {"people": [{"id": str(person.id)}]},
+        *({"teams": [{"id": id_}]} for id_ in teams),
+    ]
+    named = Q(added__roles__contains=person.role) | Q(added__people__contains=str(person.id))
+    for team in teams:
+        named |= Q(added__teams__contains=team)
+    for who in whom:
+        named |= Q(rule__contains=who) | Q(rule__alternatives__contains=[who])
+    return named
+
+
+def _teams(user: uuid.UUID) -> QuerySet[Team, uuid.UUID]:
+    return Team.objects.filter(members__user_id=user).values_list("id", flat=True)
+
+
+def _had_say(user: uuid.UUID) -> Q:
+    votes = Review.objects.filter(approval=OuterRef("pk"))
+    return Q(Exists(votes.filter(Q(user_id=user) | Q(on_behalf_of_id=user))))
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from approvals import clock, rules, states
+from approvals.standing import GONE, standing
 from audit.ids import new_id, show_id
 from audit.leaf import SYSTEM, Actor, Entry
 
@@ -159,6 +160,11 @@ async def _round(
                 await _clear_away(connection, held, now, entries)
             to_insert[request.digest] = index
     if to_claim:
+        sound = await standing(connection, to_claim)
+        for approval_id in list(to_claim):
+            if approval_id not in sound:  # its votes do not count any more: it makes place for a new request
+                await _give_up(connection, approval_id, now, entries)
+                again.append(to_claim.pop(approval_id))
         claimed = await _claim(connection, list(to_claim), now)
         for approval_id, index in to_claim.items():
             if approval_id in claimed:
@@ -258,6 +264,18 @@ async def _claim(connection: Connection, ids: list[uuid.UUID], now: datetime, ke
         claimed = {held.id: held async for held in cursor}
     await announce(connection, [("approval.claimed", held) for held in claimed.values()])
     return claimed
+
+
+async def _give_up(connection: Connection, approval_id: uuid.UUID, now: datetime, entries: list[Entry]) -> None:
+    """Ends the claim of what was approved by people who may not decide it any more."""
+    async with connection.cursor(row_factory=class_row(Held)) as cursor:
+        await cursor.execute(
+            "UPDATE approvals_approval SET lapsed_at = %s WHERE id = %s AND state = 'approved'"  # noqa: S608
+            f" AND claimed_at IS NULL AND lapsed_at IS NULL RETURNING {HELD}",
+            [now, approval_id],
+        )
+        if ended := await cursor.fetchone():
+            entries.append(entry(ended, "system:approval:void", SYSTEM, result="void", data={"reason": GONE}))
 
 
 async def _lapse(connection: Connection, approval_id: uuid.UUID, now: datetime) -> Held | None:

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q, Value
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from accounts.models import Organization, User
 from agents.assurance import LEVELS, SLACK
@@ -153,6 +153,9 @@ class Review(models.Model):
 
     approval = models.ForeignKey(Approval, models.CASCADE, related_name="reviews")
     user = models.ForeignKey(User, models.PROTECT, related_name="+")
+    on_behalf_of = models.ForeignKey(
+        User, models.PROTECT, null=True, related_name="+", help_text="In whose name, where not in their own."
+    )
     verdict = models.CharField(max_length=7, choices=[("approve", "Approved"), ("deny", "Denied")])
     reason = models.TextField(blank=True, max_length=2_000)
     changes = models.BooleanField(default=False, db_default=False, help_text="A denial that asks for changes.")
@@ -165,7 +168,10 @@ class Review(models.Model):
 
     class Meta:
         ordering = ["id"]
-        constraints = [models.UniqueConstraint(fields=["approval", "user"], name="review_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["approval", "user"], name="review_once"),
+            models.UniqueConstraint("approval", Coalesce("on_behalf_of", "user"), name="review_voice_once"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.user}: {self.verdict}"

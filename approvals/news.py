@@ -7,6 +7,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from accounts.models import Membership, User
+from accounts.services.delegations import running
 from agents.policy.money import show
 from approvals import rules, states
 from approvals.case import case_of, cases, people_of, person_of
@@ -65,6 +66,10 @@ class ApprovalTopic(Topic):
                 for member, person in persons
                 if rules.can_person(case, person) and not (widened and case.rule.lets(person))
             )
+            away = set(
+                running(approval.organization, database_now()).values_list("delegator", flat=True) if people else ()
+            )
+            people = tuple(member for member in people if member.pk not in away) or people
         team = approval.agent.owner_team_id
         return Facts(
             agent_id=approval.agent_id,

@@ -17,6 +17,7 @@ class Person:
     id: uuid.UUID
     role: str | None
     teams: frozenset[uuid.UUID] = frozenset()
+    lenders: "tuple[Person, ...]" = ()  # who are away and let this person decide in their name at this moment
 
     @property
     def able(self) -> bool:

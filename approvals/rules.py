@@ -47,11 +47,22 @@ class Incomplete(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """What somebody said, and the role they have now."""
+    """What somebody said, and the role they have now; in whose name, where not in their own."""
 
     person: Person
     verdict: Verdict
     digest: str
+    on_behalf_of: Person | None = None
+
+    @property
+    def voice(self) -> Person:
+        """Whose vote it is."""
+        return self.on_behalf_of or self.person
+
+    @property
+    def involved(self) -> frozenset[uuid.UUID]:
+        """Who has had their say by it: whose it is, and who gave it."""
+        return frozenset({self.person.id, self.voice.id})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +81,7 @@ class Case:
     risk: str = ""
     action: str = ""
     paused: bool = False
+    single_operator: bool = False  # the organization has given up that two people are needed
     decided_at: datetime | None = None
     decided_by: str = ""
 
@@ -81,7 +93,22 @@ class Case:
     @property
     def barred(self) -> frozenset[uuid.UUID]:
         """Whose approval would be of what they asked or made themselves."""
-        return self.owners | self.requesters | self.editors
+        return frozenset() if self.single_operator else self.owners | self.requesters | self.editors
+
+    @property
+    def involved(self) -> frozenset[uuid.UUID]:
+        """Who has had their say."""
+        return frozenset[uuid.UUID]().union(*(vote.involved for vote in self.votes))
+
+    def voice(self, person: Person) -> Person | None:
+        """Whose vote this person's would be: their own where the rule names them, else that of somebody who is away,
+        whom it names and whose turn it is still. None: nobody's.
+        """
+        if self.wide.lets(person):
+            return person
+        gone = self.barred | self.involved
+        lent = (each for each in person.lenders if self.wide.lets(each) and each.id not in gone)
+        return next(lent, None) if person.able else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +154,20 @@ def can_change(case: Case, now: datetime) -> bool:
 def check_person(case: Case, person: Person) -> None:
     if person.role is None:
         raise Refused("You are not a member of this organization.", "not_a_member")
-    if not case.wide.lets(person):
+    if case.voice(person) is None:
         able = case.wide.everybody.words()
         if not able:
             raise Refused("This request's rule names no role that can decide.", "role")
         mine = roles.ROLES.get(person.role, person.role).lower()
         raise Refused(f"This needs {_either(able)}; your role is {mine}.", "role")
-    if person.id in case.owners:
+    if person.id in case.owners & case.barred:
         raise Refused("You own this agent: somebody else has to decide what it asked.", "owner")
-    if person.id in case.requesters:
+    if person.id in case.requesters & case.barred:
         raise Refused("The agent asks on your behalf: somebody else has to decide.", "requester")
-    if person.id in case.editors:
+    if person.id in case.editors & case.barred:
         raise Refused("You changed this request: somebody else has to decide it as it is now.", "editor")
-    if any(vote.person.id == person.id for vote in case.votes):
-        raise Refused("You have decided already; this request needs somebody else too.", "voted")
+    if person.id in case.involved:
+        raise Refused("You have decided already, or somebody did in your name; it needs somebody else too.", "voted")
     if case.paused:
         raise Refused("The organization is paused: nothing is decided until it is resumed.", "paused")
 
@@ -254,24 +281,27 @@ def why_not(case: Case, person: Person, now: datetime) -> str:
 def tally(case: Case) -> Tally:
     """Counts the votes of distinct people who may decide as of now and were shown this digest (I3).
 
-    Who lost the role or the team, or became an owner of the agent, since they voted no longer counts. An approval
-    counts in every way of the rule that names its person; a person counts once in each.
+    Who lost the role or the team, or became an owner of the agent, since they voted no longer counts; nor does what
+    was said in their name, or by who may not decide any more. An approval counts in every way of the rule that names
+    whose it is. Nobody has more than one say, by themselves, through somebody or for somebody.
     """
-    rule = case.wide
-    counted: dict[uuid.UUID, Vote] = {}
+    rule, seen = case.wide, set[uuid.UUID]()
+    counted: list[Vote] = []
     for vote in case.votes:
-        if rule.lets(vote.person) and vote.person.id not in case.barred and vote.digest == case.digest:
-            counted.setdefault(vote.person.id, vote)
-    said = [vote for vote in counted.values() if vote.verdict == "approve"]
+        lets = rule.lets(vote.voice) and vote.person.able and not vote.involved & case.barred
+        if lets and vote.digest == case.digest and not vote.involved & seen:
+            counted.append(vote)
+            seen |= vote.involved
+    said = [vote for vote in counted if vote.verdict == "approve"]
     denials = len(counted) - len(said)
-    ways = [(sum(way.who.lets(vote.person) for vote in said), way.approvals) for way in rule.ways]
+    ways = [(sum(way.who.lets(vote.voice) for vote in said), way.approvals) for way in rule.ways]
     approvals, needed = min(ways, key=lambda way: way[1] - way[0])
     outcome = None
     if denials >= rule.denials:
         outcome = states.DENIED
     elif approvals >= needed:
         outcome = states.APPROVED
-    return Tally(approvals, denials, outcome, frozenset(counted), needed)
+    return Tally(approvals, denials, outcome, frozenset(vote.person.id for vote in counted), needed)
 
 
 def _passes(check: Any, *arguments: Any) -> bool:

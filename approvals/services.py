@@ -54,7 +54,7 @@ def review(
     with transaction.atomic():
         approval = Approval.objects.select_for_update(of=("self",)).get(id=approval_id, organization=organization)
         now = database_now()  # after the lock: the deadline may have passed while we waited for it
-        organization.refresh_from_db(fields=["paused_at", "claim_seconds"])
+        organization.refresh_from_db(fields=["paused_at", "claim_seconds", "single_operator_since"])
         case = case_of(approval, organization)
         if _said_already(approval, by, verdict, digest):
             return approval
@@ -62,9 +62,10 @@ def review(
         if overdue:
             _expire([approval], now)
         else:
+            person = person_of(organization.id, by.id)
             rules.check_review(
                 case,
-                person=person_of(organization.id, by.id),
+                person=person,
                 verdict=verdict,
                 reason=reason,
                 digest=digest,
@@ -73,7 +74,9 @@ def review(
                 typed=typed,
                 changes=changes,
             )
-            said = {"via": via, "assurance": assurance, "changes": changes, "reason": reason}
+            voice = case.voice(person)
+            behalf = User.objects.get(id=voice.id) if voice and voice.id != by.id else None
+            said = {"via": via, "assurance": assurance, "changes": changes, "reason": reason, "on_behalf_of": behalf}
             _vote(approval, by=by, verdict=verdict, said=said, now=now)
             tally = rules.tally(case_of(approval, organization))
             if tally.outcome:
@@ -119,7 +122,9 @@ def _said_already(approval: Approval, by: User, verdict: str, digest: str) -> bo
 
 def _vote(approval: Approval, *, by: User, verdict: str, said: dict[str, Any], now: datetime) -> None:
     Review.objects.create(approval=approval, user=by, verdict=verdict, digest=approval.digest, created_at=now, **said)
-    changes = said.pop("changes")
+    changes, behalf = said.pop("changes"), said.pop("on_behalf_of")
+    if behalf:
+        said["for"] = behalf.email
     kind = "person:review:changes" if changes else f"person:review:{verdict}"
     record_all([_entry(approval, kind, by.actor, verdict, {"digest": approval.digest, **said})], at=now)
 

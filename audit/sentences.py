@@ -55,8 +55,6 @@ _OTHERS = {
     "approval:lapsed": Sentence("timer-off", "{agent} did not take its approval of {action} in time"),
     "approval:approved": Sentence("circle-check", "{action} of {agent} was approved, by {actor} last[: {reason}]"),
     "approval:denied": Sentence("circle-x", "{action} of {agent} was denied, by {actor} last[: {reason}]"),
-    "review:approve": Sentence("thumbs-up", "{actor} approved {action} of {agent}[: {reason}]"),
-    "review:deny": Sentence("thumbs-down", "{actor} denied {action} of {agent}[: {reason}]"),
     "record:rotate": Sentence("refresh-cw", "{actor} rotated the key that signs the record"),
     "record:accept": Sentence("octagon-alert", "{actor} accepted a restored record[: {reason}]"),
     "review:changes": Sentence("message-square-warning", "{actor} asked {agent} to change {action}[: {reason}]"),
@@ -64,6 +62,13 @@ _OTHERS = {
     "comment:question": Sentence(
         "message-circle-question-mark", "{actor} asked {agent} about {action}[, for {mentioned}]"
     ),
+    "approval:void": Sentence("ban", "What {agent} was approved is void: {reason}"),
+    "review:approve": Sentence("thumbs-up", "{actor} approved {action} of {agent}[ for {for}][: {reason}]"),
+    "review:deny": Sentence("thumbs-down", "{actor} denied {action} of {agent}[ for {for}][: {reason}]"),
+    "delegation:create": Sentence("plane", "{email} is away from {starts_at} to {ends_at}[; {to} may decide for them]"),
+    "delegation:end": Sentence("undo-2", "{actor} called off the absence of {email}"),
+    "organization:single": Sentence("user-x", "{actor} gave up that two people are needed"),
+    "organization:several": Sentence("users", "{actor} made two people needed again"),
     "record:export": Sentence("download", "{actor} exported the record"),
     "agent:create": Sentence("bot", "{actor} created the agent {agent}"),
     "agent:change": Sentence("pencil", "{actor} changed the agent {agent}[: {fields}]"),

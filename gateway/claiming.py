@@ -12,6 +12,7 @@ from agents.load import KeyFacts, Loaded
 from approvals import intake, states
 from approvals.digest import digest
 from approvals.intake import Held
+from approvals.standing import GONE, standing
 from approvals.thread import Said
 from audit.canonical import read_canonical
 from audit.leaf import timestamp
@@ -48,7 +49,7 @@ async def claim(job: Claim, key: KeyFacts, loaded: Loaded, batch: Batch) -> Answ
         return EXPIRED if status == states.EXPIRED else NOT_APPROVED
     if held.lapsed_at is not None or held.claim_until is None or held.claim_until <= batch.now:
         return EXPIRED
-    if refused := _changed(held, loaded, batch):
+    if refused := _changed(held, loaded, batch) or await _unsound(held, batch):
         batch.record(
             intake.entry(
                 held, "agent:approval:refuse", actor(key, held.agent_slug), result="deny", data={"reason": refused}
@@ -93,6 +94,11 @@ def _changed(held: Held, loaded: Loaded, batch: Batch) -> str:
     if decision.outcome == "ask" and (decision.permission is None or decision.permission.id != permission_id):
         return "The policy changed: another permission asks for this now"
     return ""
+
+
+async def _unsound(held: Held, batch: Batch) -> str:
+    """Why its votes carry it no longer; empty where they do."""
+    return "" if await standing(batch.connection, [held.id]) else GONE
 
 
 async def cancel(job: Cancel, key: KeyFacts, batch: Batch) -> Answer:

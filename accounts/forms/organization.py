@@ -118,6 +118,14 @@ class PauseForm(forms.Form):
     )
 
 
+class SingleForm(forms.Form):
+    typed = forms.CharField(label="", max_length=64, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+
+    def __init__(self, *args: Any, slug: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["typed"].label = f"Type {slug} to confirm"
+
+
 class TeamForm(forms.Form):
     name = forms.CharField(max_length=80, widget=forms.TextInput(attrs={"autocomplete": "off"}))
 

@@ -59,6 +59,10 @@ class Organization(models.Model):
     paused_at = models.DateTimeField(null=True, blank=True)
     paused_by = models.CharField(max_length=254, blank=True)
     paused_reason = models.CharField(max_length=500, blank=True)
+    single_operator_since = models.DateTimeField(
+        null=True, blank=True, help_text="From then on people may approve what their own agents ask."
+    )
+    single_operator_by = models.CharField(max_length=254, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     members = models.ManyToManyField("accounts.User", through="Membership", related_name="organizations")
 

@@ -86,6 +86,37 @@ def change(*, organization: Organization, by: By, **changes: Any) -> Organizatio
     return organization
 
 
+def begin_single_operator(*, organization: Organization, by: By, typed: str) -> Organization:
+    """Gives up that two people are needed: from now on people may approve what their own agents ask.
+
+    `typed` is the organization's slug, to be sure. Raises Refused: only owners do this.
+    """
+    with transaction.atomic():
+        organization = lock(organization)
+        check_by(by, organization, "owners:write")
+        if typed.strip() != organization.slug:
+            raise Refused(f"Type {organization.slug} to give up that two people are needed.")
+        if organization.single_operator_since:
+            return organization
+        organization.single_operator_since = database_now()
+        organization.single_operator_by = actor_of(by).label
+        organization.save(update_fields=["single_operator_since", "single_operator_by"])
+        tell("organization:single", organization=organization, by=by, target=show_id("org", organization.id))
+    return organization
+
+
+def end_single_operator(*, organization: Organization, by: By) -> Organization:
+    """Makes two people needed again, for what waits and what was approved and not claimed too. Raises Refused."""
+    with transaction.atomic():
+        organization = lock(organization)
+        check_by(by, organization, "settings:write")
+        if organization.single_operator_since:
+            organization.single_operator_since, organization.single_operator_by = None, ""
+            organization.save(update_fields=["single_operator_since", "single_operator_by"])
+            tell("organization:several", organization=organization, by=by, target=show_id("org", organization.id))
+    return organization
+
+
 def pause(*, organization: Organization, by: By, reason: str) -> Organization:
     """The kill switch: every check of every agent is denied until resume(). Pausing twice keeps the first pause.
 

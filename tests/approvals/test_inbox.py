@@ -15,7 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts import roles
-from accounts.models import Membership
+from accounts.models import Delegation, Membership
 from approvals import inbox, rules, services
 from approvals.case import cases, person_of
 from approvals.models import Approval
@@ -319,6 +319,14 @@ def test_what_is_for_me_is_what_the_rules_let_me_decide(acme: Acme) -> None:
     by_name = {"roles": [], "teams": [], "people": [{"id": str(each.id), "email": each.email} for each in people[2:]]}
     whom = [*by_role, by_team, by_name]
     alternatives = [[], [], [{"approvals": 2, **choice.choice(whom)}], [{"approvals": 2, **each} for each in whom]]
+    for lender, delegates in ((acme.admin, [acme.approver, acme.viewer]), (acme.owner, [acme.colleague])):
+        away = Delegation.objects.create(
+            organization=acme.organization,
+            delegator=Membership.objects.get(user=lender),
+            starts_at=database_now(),
+            ends_at=database_now() + timedelta(hours=1),
+        )
+        away.delegates.set(Membership.objects.filter(user__in=delegates))
     for _ in range(120):
         approval = factories.an_approval(
             agent=choice.choice(agents),

@@ -194,6 +194,10 @@ class Organization(Struct):
     paused_at: Annotated[Moment | None, Meta(description="While this is set, every check is denied.")]
     paused_by: str
     paused_reason: str
+    single_operator_since: Annotated[
+        Moment | None, Meta(description="While this is set, people may approve what their own agents ask.")
+    ]
+    single_operator_by: str
     created_at: Moment
 
 
@@ -419,6 +423,8 @@ def organization(row: accounts.Organization) -> Organization:
         paused_at=row.paused_at,
         paused_by=row.paused_by,
         paused_reason=row.paused_reason,
+        single_operator_since=row.single_operator_since,
+        single_operator_by=row.single_operator_by,
         created_at=row.created_at,
     )
 

@@ -256,6 +256,10 @@ class ChangeOrganization(Struct, forbid_unknown_fields=True):
     ) = UNSET
 
 
+class SingleOperator(Struct, forbid_unknown_fields=True):
+    confirm: Annotated[Line, Meta(description="The organization's slug, to be sure.")]
+
+
 class Pause(Struct, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=PLAIN)]
 

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from accounts.models import SCOPES
 from gateway import bodies as sdk
 from warden.api import (  # noqa: F401 - they register themselves
+    absences,
     agents,
     alerts,
     approvals,
@@ -36,6 +37,7 @@ TAGS = {
     "permission-reviews": "What each agent may do, looked at once a quarter.",
     "keys": "Agents' keys.",
     "approval-rules": "Who may decide, and how many must.",
+    "absences": "Who is away, and who decides in their name.",
     "approvals": "What waits for people, and their decisions.",
     "logs": "What agents say they did.",
     "events": "The record: everything that was asked, decided and changed.",

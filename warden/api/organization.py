@@ -7,7 +7,15 @@ from accounts.services import invite, members, organizations, teams
 from agents.models import ApiKey
 from agents.services import keys
 from warden.api import answers, finding
-from warden.api.bodies import ChangeMember, ChangeOrganization, ChangeTeam, NewInvitation, NewTeam, Pause
+from warden.api.bodies import (
+    ChangeMember,
+    ChangeOrganization,
+    ChangeTeam,
+    NewInvitation,
+    NewTeam,
+    Pause,
+    SingleOperator,
+)
 from warden.api.endpoint import Call, endpoint
 from warden.api.keys import shown
 
@@ -40,6 +48,20 @@ def pause(call: Call, body: Pause) -> answers.Organization:
 def resume(call: Call) -> answers.Organization:
     """End a pause."""
     return answers.organization(organizations.resume(organization=call.organization, by=call.membership))
+
+
+@endpoint("POST", "organization/single-operator", "settings:write")
+def begin_single_operator(call: Call, body: SingleOperator) -> answers.Organization:
+    """Let people approve what their own agents ask, in an organization of one person. Only owners do this."""
+    return answers.organization(
+        organizations.begin_single_operator(organization=call.organization, by=call.membership, typed=body.confirm)
+    )
+
+
+@endpoint("DELETE", "organization/single-operator", "settings:write")
+def end_single_operator(call: Call) -> answers.Organization:
+    """Need two people again, for what waits and what was approved and not claimed too."""
+    return answers.organization(organizations.end_single_operator(organization=call.organization, by=call.membership))
 
 
 @endpoint("POST", "organization/regenerate-key", "agents:write", 201)
