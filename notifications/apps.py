@@ -7,7 +7,7 @@ class NotificationsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.pages import Page, register
-        from notifications import disabling, registry
+        from notifications import code, disabling, registry
         from notifications.alerts import ready as alerts
         from notifications.reviews import news as reviews
         from notifications.slack import ready
@@ -29,3 +29,4 @@ class NotificationsConfig(AppConfig):
         ready.ready(self)
         alerts.connect()
         reviews.connect()
+        code.connect()

@@ -1,4 +1,5 @@
 from .agent import Agent
+from .code import AppliedPolicy
 from .key import ApiKey
 from .permission import Permission
 from .review import PermissionReview, ReviewItem, ReviewReminder
@@ -8,6 +9,7 @@ from .version import Epoch, PolicyVersion
 __all__ = [
     "Agent",
     "ApiKey",
+    "AppliedPolicy",
     "ApprovalRule",
     "Epoch",
     "Permission",

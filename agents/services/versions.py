@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
@@ -26,6 +27,9 @@ class Change:
     agent: Agent | None = None
 
 
+_whole: ContextVar[uuid.UUID | None] = ContextVar("policy_change", default=None)
+
+
 @contextmanager
 def changing(*, organization: Organization, by: Who) -> Iterator[Change]:
     """One transaction for a change to an organization's agents; keeps a version where the policy is another after it.
@@ -36,7 +40,14 @@ def changing(*, organization: Organization, by: Who) -> Iterator[Change]:
     with transaction.atomic():
         check(by, lock(organization))
         change = Change()
-        yield change
+        if _whole.get() == organization.pk:  # a part of a larger change, which makes one version of all its parts
+            yield change
+            return
+        whole = _whole.set(organization.pk)
+        try:
+            yield change
+        finally:
+            _whole.reset(whole)
         keep_version(organization_id=organization.pk, by=by, summary=change.summary, agent=change.agent)
 
 

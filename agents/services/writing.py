@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import Model
 
-from agents.models import Agent, ApiKey, ApprovalRule, Permission, PermissionReview
+from agents.models import Agent, ApiKey, AppliedPolicy, ApprovalRule, Permission, PermissionReview
 from agents.services.by import Who, actor
 from agents.services.errors import Conflict
 from agents.services.facts import token
@@ -17,6 +17,7 @@ PREFIXES: dict[type[Model], tuple[str, str]] = {
     Permission: ("permission", "prm"),
     ApiKey: ("key", "key"),
     ApprovalRule: ("rule", "rul"),
+    AppliedPolicy: ("policy", "pol"),
     PermissionReview: ("permission_review", "rvw"),
 }
 

@@ -8,6 +8,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError
 from psycopg_pool import PoolTimeout
 
 from accounts.rules import Refused
+from agents.code.reading import Broken
 from approvals import rules
 from gateway.parse import Malformed
 
@@ -39,6 +40,7 @@ AWAY = Failure(503, "The database cannot be reached. Nothing was changed; try ag
 KNOWN: list[tuple[type[Exception] | tuple[type[Exception], ...], Callable[[Any], Failure]]] = [
     (Failure, lambda error: error),
     (Malformed, lambda error: Failure(422, str(error))),
+    (Broken, lambda error: Failure(422, str(error), "policy_broken")),
     (RequestDataTooBig, lambda _: Failure(413, "The body is too large")),
     (ValidationError, lambda error: Failure(422, _fields(error))),
     (rules.Refused, lambda error: Failure(error.status, error.reason, error.code)),

@@ -1,0 +1,27 @@
+"""Policy as code: what was applied from files."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from accounts.models import Organization, User
+from audit.ids import new_id
+
+
+class AppliedPolicy(models.Model):
+    """One time that files were applied, and these files: the latest is what Git says there is."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="applied_policies")
+    applied_at = models.DateTimeField(db_default=Now())
+    applied_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    files = models.JSONField(help_text="Names and texts, in the order they lie over each other.")
+    source = models.CharField(max_length=200, blank=True, help_text="Where they come from, such as a commit.")
+    prune = models.BooleanField(default=False)
+    digest = models.CharField(max_length=64, help_text="Of the plan.")
+    summary = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.source or 'files'} on {self.applied_at:%Y-%m-%d}"
