@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
@@ -11,8 +10,9 @@ from django.db.models import Q
 
 from accounts.models import Organization
 from agents import models, policy
+from agents.keys import KeyFacts
+from agents.spiffe import identities
 from audit.canonical import canonical
-from audit.leaf import Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,36 +47,19 @@ class Loaded:
     authz_paths: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class KeyFacts:
-    """An agent's credential, as the gateway needs it."""
-
-    id: uuid.UUID
-    name: str
-    organization_id: uuid.UUID
-    agent_id: uuid.UUID | None
-    mode: Mode
-    environment: str
-    scopes: frozenset[str]
-    rate_limit: int | None
-    expires_at: datetime | None
-    created_by: uuid.UUID | None
-    revoked: bool
-
-    def is_valid(self, now: datetime) -> bool:
-        """Whether it opens anything at `now`, the database's clock."""
-        return not self.revoked and (self.expires_at is None or now < self.expires_at)
-
-
 def find_key(key_hash: bytes) -> KeyFacts | None:
     """The key with that SHA-256, of an agent that still is. Whether it is valid now is the caller's to judge."""
     return find_keys([key_hash]).get(key_hash)
 
 
 def find_keys(key_hashes: Collection[bytes]) -> dict[bytes, KeyFacts]:
-    """Those of these keys that there are, in one query; see find_key."""
+    """Those of these keys that there are, in one query; see find_key. Those that SVIDs stand for: see identities."""
+    proved = [each for each in key_hashes if identities.is_proof(each)]
+    found = identities.find(proved) if proved else {}
+    if len(proved) == len(key_hashes):
+        return found
     rows = models.ApiKey.objects.filter(key_hash__in=key_hashes).filter(Q(agent=None) | Q(agent__deleted_at=None))
-    return {
+    return found | {
         bytes(row.key_hash): KeyFacts(
             row.id,
             row.name,

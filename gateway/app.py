@@ -6,6 +6,7 @@ import binascii
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -14,9 +15,12 @@ from django.conf import settings
 from accounts.secrets import hash_secret, is_well_formed
 from agents.load import KeyFacts
 from agents.models.key import PREFIXES
+from agents.spiffe import identities, svids
+from agents.spiffe.names import SpiffeId
 from audit.connection import conninfo
-from gateway import access, answers, authz, routes
-from gateway.answers import Answer
+from gateway import access, answers, authz, identity, metrics, routes
+from gateway.answers import BEARER, Answer
+from gateway.identity import Identities
 from gateway.jobs import Check
 from gateway.lanes import Lanes
 from gateway.limits import Limits, Quota
@@ -34,7 +38,13 @@ Send = Callable[[Any], Awaitable[None]]
 JSON = (b"content-type", b"application/json")
 FORMS = tuple(PREFIXES.values())
 OPA = "/v1/"  # where errors are said as an OPA says them
-SINGLE = (b"x-api-key", b"authorization", b"idempotency-key")  # sent twice, a proxy may have looked at the other
+SINGLE = (
+    b"x-api-key",
+    b"authorization",
+    b"idempotency-key",
+    identity.FORWARDED,
+)  # sent twice, a proxy may have looked at the other
+LONG_AGO = datetime.fromtimestamp(0, UTC)
 BODY_PATIENCE = 20.0  # seconds for a body to arrive
 UNIT = 4_096  # bytes of a body that count as one more request
 
@@ -49,6 +59,7 @@ class Request:
     __slots__ = (
         "body",
         "check",
+        "client",
         "doubled",
         "endpoint",
         "gateway",
@@ -57,6 +68,7 @@ class Request:
         "key",
         "key_hash",
         "path",
+        "peer",
         "query",
         "started",
         "streaming",
@@ -68,6 +80,8 @@ class Request:
         names = [name for name, _ in scope["headers"]] if len(self.headers) != len(scope["headers"]) else []
         self.doubled = any(names.count(name) > 1 for name in SINGLE)
         self.path: str = scope["path"]
+        self.client: str = scope["client"][0] if scope.get("client") else ""
+        self.peer: identity.Chain | None = (scope.get("extensions") or {}).get(identity.PEER)
         self.query: bytes = scope.get("query_string", b"")
         self.id = self._request_id()
         self.started = time.perf_counter()
@@ -88,14 +102,17 @@ class Request:
         """The key, from X-API-Key or Authorization (Bearer, or the password of Basic, which is what a client makes of
         https://opa:KEY@host); empty when there is none, or none of our form."""
         raw = self.headers.get(b"x-api-key")
-        if raw is None:
-            scheme, _, raw = self.headers.get(b"authorization", b"").partition(b" ")
-            if scheme.lower() == b"basic":
-                raw = password(raw)
-            elif scheme.lower() != b"bearer":
-                return ""
-        text = raw.strip().decode("latin-1")
+        text = self.bearer() if raw is None else raw.strip().decode("latin-1")
         return text if is_well_formed(text, *FORMS) else ""
+
+    def bearer(self) -> str:
+        """The token, or the password, in Authorization; empty where there is none."""
+        scheme, _, raw = self.headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() == b"basic":
+            raw = password(raw)
+        elif scheme.lower() != b"bearer":
+            return ""
+        return raw.strip().decode("latin-1")
 
 
 def password(basic: bytes) -> bytes:
@@ -117,6 +134,7 @@ class Gateway:
         self.waiters = Waiters(parameters)
         self.reader = Reader(parameters, self.policies)
         self.touch = Touch()
+        self.identities = Identities()
         self.meter = Meter(lambda: self.waiters.count)
 
     def start(self) -> None:
@@ -127,6 +145,7 @@ class Gateway:
         self.waiters.start()
         self.reader.start()
         self.touch.start()
+        self.identities.start()
         self.meter.start()
 
     async def stop(self) -> None:
@@ -138,6 +157,7 @@ class Gateway:
             self.waiters.stop(),
             self.reader.stop(),
             self.touch.stop(),
+            self.identities.stop(),
             self.meter.stop(),
         )
         self.policies.stop()
@@ -162,6 +182,40 @@ class Gateway:
         if answer is not None and not request.streaming:
             await respond(send, answer, request.id)
 
+    async def _credential(self, request: Request) -> bytes | Answer:
+        """By what the request is to be judged: the hash of its key, or the identity that its SVID proves."""
+        try:
+            proved = await self.identities.credential(request)
+        except svids.Refused as refused:
+            if refused.id:
+                await self._late(refused.id)
+            metrics.refused_svid(refused.code)
+            return answers.error(401, str(refused), None, BEARER)
+        if proved is not None:
+            return proved
+        secret = request.credential()
+        return hash_secret(secret) if secret else answers.UNAUTHORIZED
+
+    async def _late(self, name: SpiffeId) -> None:
+        """An SVID was good until it expired: its agent, if it is one, did not get a new one in time."""
+        credential = identities.credential(svids.Proof(name, LONG_AGO))
+        era = self.policies.current
+        key = era.cached_key(credential) or await era.key(credential)
+        if key is not None:
+            metrics.rotation_failed(key.name)
+
+    def _unknown(self, credential: bytes) -> Answer:
+        if not identities.is_proof(credential):
+            return answers.UNAUTHORIZED
+        metrics.refused_svid("unknown_caller")
+        return answers.UNKNOWN_IDENTITY
+
+    def _used(self, key: KeyFacts, credential: bytes) -> None:
+        if identities.is_proof(credential):
+            identity.used(key.name, credential)
+        else:
+            self.touch.used(key.id)
+
     async def _answer(self, request: Request, scope: Scope, receive: Receive, send: Send) -> Answer | None:
         found = routes.find(scope["method"], scope["path"])
         if isinstance(found, Answer):
@@ -172,17 +226,17 @@ class Gateway:
             return await handler.run(request, argument)
         if request.doubled:
             return answers.DOUBLED
-        secret = request.credential()
-        if not secret:
-            return answers.UNAUTHORIZED
-        request.key_hash = hash_secret(secret)
+        credential = await self._credential(request)
+        if isinstance(credential, Answer):
+            return credential
+        request.key_hash = credential
         # Whose request it is. What the key opens at this moment is judged where the answer is made.
         era = self.policies.current
         key = era.cached_key(request.key_hash) or await era.key(request.key_hash)
         if key is None or key.revoked:
-            return answers.UNAUTHORIZED
+            return self._unknown(credential)
         request.key = key
-        self.touch.used(key.id)
+        self._used(key, credential)
         limit = key.rate_limit or settings.GATEWAY_RATE_LIMIT
         quota = await self.limits.take(key.id, limit)
         if quota.remaining < 0:

@@ -71,7 +71,7 @@ WAITING = Gauge(
 
 AUTHZ_DENIED = Counter(
     "agentweave_authz_denied_total",
-    "Live questions of OPA clients that were not allowed, and SVIDs refused",
+    "Live questions of OPA clients that were not allowed, and SVIDs that were refused, by why",
     ["reason"],
 )
 CAPABILITY_CALLS = Counter(
@@ -80,12 +80,25 @@ CAPABILITY_CALLS = Counter(
     ["capability"],
 )
 
+ROTATION_ERRORS = Counter(
+    "agentweave_svid_rotation_errors_total",
+    "Agents that came with an SVID that had expired; warden: a bundle or certificate of its own that could not be read",
+    ["agent"],
+)
+SVID_TTL = Gauge(
+    "agentweave_svid_ttl_seconds",
+    "Seconds that an agent's SVID still lasted when it came last; warden: the certificate of its listener",
+    ["agent"],
+    multiprocess_mode="mostrecent",
+)
+
 # Prometheus sees how much a count grew only where it saw it before: those that alerts ask for begin at none.
 for _kind in ERRORS.values():
     FAILURES.labels(_kind)
 CHECKS.labels(*REFUSED)
 for _reason in ("unknown_caller", "no_permission"):
     AUTHZ_DENIED.labels(_reason)
+ROTATION_ERRORS.labels("warden")
 
 type Labels = tuple[str, str, str]
 
@@ -100,6 +113,8 @@ _approvals: list[str] = []
 _reloads: list[None] = []
 _capabilities: list[str] = []
 _authz_denied: list[str] = []
+_rotation_errors: list[str] = []
+_svid_ttls: dict[str, float] = {}
 
 
 def checked(labels: Labels, seconds: float) -> None:
@@ -113,6 +128,21 @@ def questioned(capability: str, denied: str) -> None:
     _capabilities.append(capability)
     if denied:
         _authz_denied.append(denied)
+
+
+def refused_svid(reason: str) -> None:
+    """An SVID opened nothing."""
+    _authz_denied.append(reason)
+
+
+def rotation_failed(agent: str) -> None:
+    """An agent's SVID was not renewed in time, or what is Warden's own could not be read."""
+    _rotation_errors.append(agent)
+
+
+def svid_seen(agent: str, seconds: float) -> None:
+    """So long an agent's SVID will last."""
+    _svid_ttls[agent] = seconds
 
 
 def answered(endpoint: str, status: int, *, test: bool) -> None:
@@ -195,6 +225,11 @@ def write() -> None:
         labelled(CAPABILITY_CALLS, capability).inc(number)
     for reason, number in count(_taken(_authz_denied)).items():
         AUTHZ_DENIED.labels(reason).inc(number)
+    for agent, number in count(_taken(_rotation_errors)).items():
+        labelled(ROTATION_ERRORS, agent).inc(number)
+    while _svid_ttls:
+        agent, seconds = _svid_ttls.popitem()
+        SVID_TTL.labels(agent).set(seconds)
     observe(DURATION, _taken(_seconds))
     observe(BATCH_SIZE, _taken(_batches))
     observe(COMMIT, _taken(_commits))

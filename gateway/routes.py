@@ -276,6 +276,7 @@ async def _send_part(send: "Send", text: str) -> None:
 
 
 DATA = "/v1/data/"
+OURS = ("/sdk/", "/v1/", "/bundles/")
 CHECK, LOG, APPROVAL, WHOAMI = Handler(check), Handler(log), Handler(approval), Handler(whoami)
 CLAIM, CANCEL, COMMENT, EVENTS = Handler(claim), Handler(cancel), Handler(comment), Handler(approval, events)
 QUERY, HEALTH, BUNDLE = Handler(data), Handler(health), Handler(bundles.bundle)
@@ -293,6 +294,11 @@ OF_APPROVAL = {
     "cancel": ("POST", CANCEL),
     "comments": ("POST", COMMENT),
 }
+
+
+def is_ours(path: str) -> bool:
+    """Whether a path is of the agents' door: an OPA's /health is, people's /health/… are not."""
+    return path.startswith(OURS) or path == "/health"
 
 
 def find(method: str, path: str) -> tuple[Handler, uuid.UUID | None] | Answer:

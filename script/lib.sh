@@ -89,8 +89,9 @@ sync() {
   local group="$1" flags=(--no-dev) tool=granian stamp want
   if [ "$group" = dev ]; then flags=() tool=pytest; fi
   if [ -n "${OTEL_EXPORTER_OTLP_ENDPOINT:-}" ]; then flags+=(--extra otel); fi
+  if [ "${SPIFFE_PROVIDER:-}" = spire ]; then flags+=(--extra spire); fi
   stamp="$venv/.warden-$group"
-  want="$REPO ${OTEL_EXPORTER_OTLP_ENDPOINT:+otel} $(cat "$REPO/uv.lock" "$REPO/pyproject.toml" "$REPO/sdk/pyproject.toml" "$REPO/.python-version" | cksum)"
+  want="$REPO ${OTEL_EXPORTER_OTLP_ENDPOINT:+otel} ${SPIFFE_PROVIDER:-} $(cat "$REPO/uv.lock" "$REPO/pyproject.toml" "$REPO/sdk/pyproject.toml" "$REPO/.python-version" | cksum)"
   fresh() { # what is synced for development will do to run
     { [ "$(cat "$stamp" 2>/dev/null)" = "$want" ] || [ "$(cat "$venv/.warden-dev" 2>/dev/null)" = "$want" ]; } &&
       works "$PYTHON" -c "import $tool"

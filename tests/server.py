@@ -54,7 +54,10 @@ class Server:
     def start(self) -> None:
         command = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1"]
         command += ["--port", str(self.port), "--backlog", "16384", "--backpressure", "16000", "--loop", "uvloop"]
-        command += ["--no-ws", "warden.asgi:application"]
+        self.start_command([*command, "--no-ws", "warden.asgi:application"])
+
+    def start_command(self, command: list[str]) -> None:
+        """Starts a process of the server's, and waits until it is ready."""
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 command, env=os.environ | self._environment, stdout=out, stderr=out, start_new_session=True

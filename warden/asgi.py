@@ -10,13 +10,11 @@ django.setup(set_prefix=False)
 
 from django.core.asgi import get_asgi_application  # noqa: E402 - after the settings
 
+from gateway import routes  # noqa: E402
 from gateway.app import Gateway, Receive, Scope, Send  # noqa: E402
 from warden import tracing  # noqa: E402
 from warden.checks import refuse_to_start  # noqa: E402
 from warden.people import People  # noqa: E402
-
-AGENTS = ("/sdk/", "/v1/", "/bundles/")
-HEALTH = "/health"  # as an OPA has it; people's are below /health/
 
 
 class Application:
@@ -31,7 +29,7 @@ class Application:
         """The ASGI entry."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        elif scope["type"] == "http" and (scope["path"].startswith(AGENTS) or scope["path"] == HEALTH):
+        elif scope["type"] == "http" and routes.is_ours(scope["path"]):
             if self.agents is None:
                 raise RuntimeError("the server did not run the lifespan protocol")
             await self.agents(scope, receive, send)

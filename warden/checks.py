@@ -1,6 +1,8 @@
 """System checks: a server or worker with a mistake in its settings does not start, and says how to mend it."""
 
+import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -61,6 +63,50 @@ def traces(**_: Any) -> list[CheckMessage]:
         return []
     hint = "Run: uv sync --extra otel; or unset OTEL_EXPORTER_OTLP_ENDPOINT."
     return [Error("OpenTelemetry is not installed.", hint=hint, id="warden.E008")]
+
+
+@register(Tags.security)
+def identities(**_: Any) -> list[CheckMessage]:
+    """warden.E009-E011: how agents prove who they are."""
+    found: list[CheckMessage] = []
+    if settings.PRODUCTION and settings.SPIFFE_PROVIDER == "mock":
+        hint = "Use SPIRE: SPIFFE_PROVIDER=spire, or bundles from files and URLs."
+        found.append(Error("SPIFFE_PROVIDER is mock in production.", hint=hint, id="warden.E009"))
+    if settings.SPIFFE_PROVIDER == "spire" and find_spec("spiffe") is None:
+        hint = "Run: uv sync --extra spire; or give bundles as files or URLs."
+        found.append(Error("The package spiffe is not installed.", hint=hint, id="warden.E010"))
+    if settings.SPIFFE_LISTEN:
+        missing = [
+            name
+            for name in ("SPIFFE_TRUST_DOMAINS", "SPIFFE_TLS_CERT", "SPIFFE_TLS_KEY")
+            if not getattr(settings, name)
+        ]
+        if missing:
+            hint = "The listener shows a certificate, and trusts somebody's."
+            found.append(Error(f"SPIFFE_LISTEN needs {', '.join(missing)}.", hint=hint, id="warden.E011"))
+        if sys.version_info < (3, 13):
+            hint = "Run Warden on Python 3.13: the ssl module of older ones does not show the client's chain."
+            found.append(Error("SPIFFE_LISTEN needs Python 3.13.", hint=hint, id="warden.E011"))
+    return found
+
+
+@register(Tags.database)
+def trust_domains(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """warden.E012: a trust domain that would speak for several organizations speaks for none (I10)."""
+    unnamed = sorted(domain for domain, organization in settings.SPIFFE_TRUST_DOMAINS.items() if not organization)
+    if not unnamed or not databases or env.problems:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('accounts_organization')")  # none before the first migration
+        if cursor.fetchone() == (None,):
+            return []
+        cursor.execute("SELECT count(*) FROM accounts_organization")
+        [number] = cursor.fetchone() or [0]
+    if number < 2:
+        return []
+    hint = f"Name the organization: SPIFFE_TRUST_DOMAINS={unnamed[0]}=SLUG."
+    said = f"There are {number} organizations, and {', '.join(unnamed)} says for which it speaks: none."
+    return [Error(said, hint=hint, id="warden.E012")]
 
 
 @register(Tags.database)

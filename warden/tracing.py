@@ -125,7 +125,7 @@ def _name(scope: Any) -> str:
     """What was asked for: `check`, or `GET /approvals`. Never the whole path: some let people in."""
     from gateway import answers, routes  # when there are requests, there are models
 
-    if scope["path"].startswith(("/sdk/", "/v1/", "/bundles/")):
+    if routes.is_ours(scope["path"]):
         found = routes.find(scope["method"], scope["path"])
         return found[0].name if not isinstance(found, answers.Answer) else "unknown"
     return f"{scope['method']} /{scope['path'].split('/')[1][:32]}"

@@ -102,6 +102,8 @@ def _programs(home: Home, host: str, port: int) -> Iterator[Program]:
         ready=lambda: _answers(host, port),
     )
     yield Program(name="sequencer", argv=(*MANAGE, "sequence"), cwd=REPOSITORY)
+    if env.raw("SPIFFE_LISTEN"):
+        yield Program(name="listener", argv=(sys.executable, "-m", "warden.listener"), cwd=REPOSITORY)
     yield Program(
         name="worker",
         argv=(*celery, "worker", "--concurrency", "2", "--loglevel", "warning", "--without-gossip", "--without-mingle"),
