@@ -44,7 +44,7 @@ for _page in (
     Page(
         "accounts:organization",
         "Organization",
-        "Name, environments, how long answers hold, the kill switch.",
+        "Name, environments, how long answers hold.",
         "building-2",
         "settings:read",
         10,

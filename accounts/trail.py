@@ -24,8 +24,6 @@ WORDS = {
     "team:delete": ("trash-2", "deleted the team {name}"),
     "organization:create": ("building-2", "made the organization"),
     "organization:change": ("pencil", "changed the organization"),
-    "organization:pause": ("octagon-pause", "paused everything: {reason}"),
-    "organization:resume": ("circle-play", "ended the pause"),
     "token:create": ("key-round", "made the access token {name}"),
     "token:first_use": ("key-round", "used the access token {name} for the first time"),
     "token:revoke": ("key-round", "revoked the access token {name}"),

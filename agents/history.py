@@ -50,11 +50,23 @@ def differences(
 
 
 def _organization(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
-    if before.get("paused", False) != after["paused"]:
-        yield Difference("changed", "", "Everything was paused" if after["paused"] else "The pause ended")
+    was, now = _stops(before), _stops(after)
+    for words in sorted(now - was):
+        yield Difference("added", "", f"Stop of {words}")
+    for words in sorted(was - now):
+        yield Difference("removed", "", f"Stop of {words}")
     old, new = before.get("environments", after["environments"]), after["environments"]
     if old != new:
         yield Difference("changed", "", "Environments", (("environments", ", ".join(old), ", ".join(new)),))
+
+
+def _stops(content: Mapping[str, Any]) -> set[str]:
+    """What the kill switch held, in words."""
+    slugs = {agent["id"]: agent["slug"] for agent in content.get("agents", ())}
+    return {
+        " of ".join(filter(None, (stop["pattern"] or "everything", slugs.get(stop["agent"], stop["agent"]))))
+        for stop in content.get("stops", ())
+    }
 
 
 def _agent(

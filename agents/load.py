@@ -161,7 +161,7 @@ def _load(organization_id: uuid.UUID) -> Loaded:
         organization.claim_seconds,
         policy.compile_policy(
             organization_id=str(organization.id),
-            paused=organization.paused_at is not None,
+            stops=[stop.facts for stop in organization.stops.filter(released_at=None)],
             environments=frozenset(organization.environments),
             agents=agents,
         ),

@@ -7,7 +7,7 @@ from agents.services.rules import DEFAULT_NAME, create_rule
 from agents.services.versions import keep_version
 from audit.leaf import SYSTEM
 
-DECIDES = {"environments", "paused_at"}  # what of an organization is part of its policy
+DECIDES = {"environments"}  # what of an organization is part of its policy
 
 
 def begin(*, organization: Organization, **_: Any) -> None:
@@ -17,11 +17,8 @@ def begin(*, organization: Organization, **_: Any) -> None:
 
 
 def follow(*, instance: Organization, created: bool, update_fields: frozenset[str] | None, **_: Any) -> None:
-    """A pause and a change of environments are policy too: they make a version, whoever made them."""
+    """A change of environments is policy too: it makes a version, whoever made it."""
     if created or (update_fields is not None and not DECIDES & update_fields):
         return
-    if update_fields and "paused_at" in update_fields:
-        summary = f"Paused by {instance.paused_by}: {instance.paused_reason}" if instance.paused_at else "Resumed"
-    else:
-        summary = f"Environments: {', '.join(instance.environments)}"
+    summary = f"Environments: {', '.join(instance.environments)}"
     keep_version(organization_id=instance.pk, by=None, summary=summary)

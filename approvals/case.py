@@ -8,7 +8,8 @@ from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Q, Value
 
 from accounts.models import Delegation, Membership, Organization
-from agents.models import Agent
+from agents import policy
+from agents.models import Agent, Stop
 from approvals import rules
 from approvals.models import Approval, Review
 from audit.clock import ClockTimestamp
@@ -82,6 +83,7 @@ def cases(approvals: Iterable[Approval], organization: Organization) -> dict[uui
     voters = {person for each in votes for person in (each.user_id, each.on_behalf_of_id) if person}
     people = _as_they_are(organization.id, voters) if voters else {}
     owners = owners_of(Agent.objects.filter(id__in={approval.agent_id for approval in approvals}))
+    stops = [stop.facts for stop in Stop.objects.filter(organization=organization, released_at=None)]
     return {
         approval.id: rules.Case(
             state=approval.state,
@@ -103,13 +105,21 @@ def cases(approvals: Iterable[Approval], organization: Organization) -> dict[uui
             editors=frozenset(approval.editors),
             risk=approval.risk,
             action=approval.action,
-            paused=organization.paused_at is not None,
+            paused=stop.words if (stop := held_by(stops, approval)) else "",
+            frozen=approval.frozen_at is not None or stop is not None,
             single_operator=organization.single_operator_since is not None,
             decided_at=approval.decided_at,
             decided_by=approval.decided_by_label,
         )
         for approval in approvals
     }
+
+
+def held_by(stops: Collection[policy.Stop], approval: Approval) -> policy.Stop | None:
+    """The widest of these stops of its organization that holds a request."""
+    if not stops:  # as nearly always: then the tier, which lists do not read, is not asked for
+        return None
+    return policy.stopped_by(stops, str(approval.agent_id), approval.action, approval.permission_data["action"])
 
 
 def case_of(approval: Approval, organization: Organization) -> rules.Case:

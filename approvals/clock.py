@@ -2,7 +2,7 @@
 
 Due times are columns; the sweep takes what is due by the database's clock, and a final state makes nothing due. Each
 step is a conditional update of locked rows, in one transaction with the record and the news: two sweeps do no harm.
-While an organization is paused nobody may decide, so nobody is reminded; what is then due follows the pause.
+While the kill switch holds a request nobody may decide, and its times stand still: see approvals.stops.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from django.db.models import Q, QuerySet
 
 from approvals import rules, states
 from approvals.models import Approval
+from approvals.stops import freezing
 from audit.clock import database_now
 from audit.leaf import SYSTEM, Entry, Mode
 from audit.record import record_all
@@ -23,14 +24,14 @@ from notifications.outbox import announce
 FIRST, SECOND = 0.5, 0.9  # of the time from creation to expiry
 
 
-def reminder(created_at: datetime, expires_at: datetime, sent: int) -> datetime | None:
+def reminder(began_at: datetime, expires_at: datetime, sent: int) -> datetime | None:
     """When the next reminder is due, once `sent` of the two are."""
-    return created_at + (expires_at - created_at) * (FIRST, SECOND)[sent] if sent < 2 else None
+    return began_at + (expires_at - began_at) * (FIRST, SECOND)[sent] if sent < 2 else None
 
 
-def escalation(rule: rules.Rule, created_at: datetime, reached: int) -> datetime | None:
+def escalation(rule: rules.Rule, began_at: datetime, reached: int) -> datetime | None:
     """When the next step is due, once `reached` of them are."""
-    return created_at + rule.steps[reached].after if reached < len(rule.steps) else None
+    return began_at + rule.steps[reached].after if reached < len(rule.steps) else None
 
 
 def remind_due(limit: int = 500) -> int:
@@ -44,20 +45,20 @@ def escalate_due(limit: int = 500) -> int:
 
 
 def _remind(approval: Approval, now: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
-    second = approval.created_at + (approval.expires_at - approval.created_at) * SECOND
+    second = approval.began_at + (approval.expires_at - approval.began_at) * SECOND
     sent = 2 if second <= now else 1
     left = int((approval.expires_at - now) / timedelta(minutes=1))
-    values = {"reminders_sent": sent, "remind_at": reminder(approval.created_at, approval.expires_at, sent)}
+    values = {"reminders_sent": sent, "remind_at": reminder(approval.began_at, approval.expires_at, sent)}
     return values, {"minutes_left": left}
 
 
 def _escalate(approval: Approval, now: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
     rule = rules.Rule.read(approval.rule)
-    reached = rule.reached(now - approval.created_at)
+    reached = rule.reached(now - approval.began_at)
     added = rule.added(reached)
     values = {
         "escalated": reached,
-        "escalate_at": escalation(rule, approval.created_at, reached),
+        "escalate_at": escalation(rule, approval.began_at, reached),
         "added": {
             "roles": sorted(added.roles),
             "teams": sorted(map(str, added.teams)),
@@ -85,9 +86,7 @@ Move = Callable[[Approval, datetime], tuple[dict[str, Any], dict[str, Any]]]
 
 
 def _due(column: str, now: datetime) -> QuerySet[Approval]:
-    return Approval.objects.filter(
-        Q(**{f"{column}__lte": now}), state=states.PENDING, expires_at__gt=now, organization__paused_at=None
-    )
+    return freezing.running().filter(Q(**{f"{column}__lte": now}), state=states.PENDING, expires_at__gt=now)
 
 
 def _sweep(column: str, limit: int, move: Move) -> int:

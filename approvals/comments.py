@@ -95,7 +95,7 @@ def comment(
         now = database_now()
         if reason := why_not(person_of(organization.id, by.id).role):
             raise rules.Refused(reason, "role")
-        if question and rules.current_state(approval.state, approval.expires_at, now) != states.PENDING:
+        if question and rules.current_state(approval.state, approval.deadline, now) != states.PENDING:
             raise rules.Conflict("This request has ended: its agent answers no more questions.", "ended")
         _check_text(text)
         if approval.comments.exclude(kind="answer").count() >= AT_MOST:

@@ -85,7 +85,7 @@ def dossier(approval: Approval, membership: Membership, now: datetime) -> Dossie
         rule=case.rule,
         words=rule_sentence({**approval.rule, "escalation": []}),
         steps=[
-            Due(step_sentence(snapshot), approval.created_at + step.after, number < approval.escalated)
+            Due(step_sentence(snapshot), approval.began_at + step.after, number < approval.escalated)
             for number, (snapshot, step) in enumerate(
                 zip(approval.rule.get("escalation", ()), case.rule.steps, strict=True)
             )
@@ -106,7 +106,7 @@ def dossier(approval: Approval, membership: Membership, now: datetime) -> Dossie
 
 def talk(approval: Approval, membership: Membership) -> Talk:
     """The conversation about one request, for one person."""
-    is_open = rules.current_state(approval.state, approval.expires_at, database_now()) == states.PENDING
+    is_open = rules.current_state(approval.state, approval.deadline, database_now()) == states.PENDING
     return Talk(list(approval.comments.order_by("id")), comments.why_not(membership.role), is_open)
 
 

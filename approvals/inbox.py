@@ -18,7 +18,7 @@ from accounts.models import Membership, Team
 from agents.models import Agent
 from approvals import rules, states
 from approvals.case import person_of
-from approvals.models import Approval, Review
+from approvals.models import Approval, Review, still_waits
 from audit.ids import read_id
 
 PAGE = 50
@@ -115,7 +115,7 @@ class Desk:
 
     @cached_property
     def waiting(self) -> QuerySet[Approval]:
-        return self.everything.filter(state=states.PENDING, expires_at__gt=self.now)
+        return self.everything.filter(still_waits(self.now))
 
     @cached_property
     def may_decide(self) -> Q:
@@ -185,7 +185,7 @@ class Desk:
 
     def page(self) -> Page:
         """One page of what matches, by key: as fast at the end of a million as at the beginning."""
-        rows = self.matching.defer("context", "reasoning", "permission").annotate(
+        rows = self.matching.defer("context", "reasoning").annotate(
             size=Length("context"),
             short_context=Case(When(size__lte=SHORT, then=F("context")), default=Value("{}"), output_field=TextField()),
         )

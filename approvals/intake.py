@@ -4,6 +4,7 @@ Raw SQL on an asynchronous connection: this is the hot path. People's half (revi
 Every function changes rows by a condition and trusts only the rows that come back.
 """
 
+import math
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -78,6 +79,7 @@ class Held:
     requesters: list[uuid.UUID]
     code: str = ""
     told: int = 0
+    frozen_at: datetime | None = None  # since when the kill switch holds its deadlines
 
     @property
     def approval_id(self) -> str:
@@ -91,7 +93,12 @@ class Held:
 
     def status(self, now: datetime) -> str:
         """The state, where a pending one whose deadline has passed is expired already, swept or not."""
-        return states.EXPIRED if self.state == states.PENDING and self.expires_at <= now else self.state
+        overdue = self.expires_at <= now and self.frozen_at is None
+        return states.EXPIRED if self.state == states.PENDING and overdue else self.state
+
+    def seconds_left(self, now: datetime) -> float:
+        """Until it expires; without end while its deadlines stand still."""
+        return math.inf if self.frozen_at else (self.expires_at - now).total_seconds()
 
 
 HELD = ", ".join(Held.__dataclass_fields__)
@@ -282,7 +289,8 @@ async def _lapse(connection: Connection, approval_id: uuid.UUID, now: datetime) 
     async with connection.cursor(row_factory=class_row(Held)) as cursor:
         await cursor.execute(
             "UPDATE approvals_approval SET lapsed_at = %s WHERE id = %s AND state = 'approved'"  # noqa: S608
-            f" AND claimed_at IS NULL AND lapsed_at IS NULL AND claim_until <= %s RETURNING {HELD}",
+            f" AND claimed_at IS NULL AND lapsed_at IS NULL AND claim_until <= %s AND frozen_at IS NULL"
+            f" RETURNING {HELD}",
             [now, approval_id, now],
         )
         return await cursor.fetchone()
@@ -406,14 +414,17 @@ async def claim(connection: Connection, approval_id: uuid.UUID, now: datetime, k
     return (await _claim(connection, [approval_id], now, key)).get(approval_id)
 
 
+OVERDUE = "expires_at <= %s AND frozen_at IS NULL"
+
+
 async def expire(connection: Connection, approval_id: uuid.UUID, now: datetime) -> Held | None:
     """Ends one whose deadline has passed."""
-    return await _end(connection, approval_id, states.EXPIRED, now, "Nobody decided in time", "expires_at <= %s", [now])
+    return await _end(connection, approval_id, states.EXPIRED, now, "Nobody decided in time", OVERDUE, [now])
 
 
 async def cancel(connection: Connection, approval_id: uuid.UUID, now: datetime) -> Held | None:
     """Ends one that the agent gave up; None where it was not pending (any more)."""
-    return await _end(connection, approval_id, states.CANCELLED, now, "The agent gave up", "expires_at > %s", [now])
+    return await _end(connection, approval_id, states.CANCELLED, now, "The agent gave up", f"NOT ({OVERDUE})", [now])
 
 
 async def _end(

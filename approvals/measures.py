@@ -5,8 +5,7 @@ from datetime import timedelta
 from django.db.models import ExpressionWrapper, F, Min, QuerySet
 from django.db.models.fields import DurationField
 
-from approvals import states
-from approvals.models import Approval
+from approvals.models import Approval, still_waits
 from notifications.alerts.measures import Measure, Scope, register
 
 MANY = 10_000  # counted no further
@@ -32,12 +31,10 @@ def oldest_pending(scope: Scope) -> float:
 
 def about_to_expire(scope: Scope) -> float:
     """How many have at most a tenth of their time left."""
-    lasts = ExpressionWrapper((F("expires_at") - F("created_at")) * SOON, DurationField())
-    late = _waiting(scope).annotate(tenth=lasts).filter(expires_at__lte=scope.now + F("tenth"))
+    lasts = ExpressionWrapper((F("expires_at") - F("created_at") - F("frozen_for")) * SOON, DurationField())
+    late = _waiting(scope).annotate(tenth=lasts).filter(frozen_at=None, expires_at__lte=scope.now + F("tenth"))
     return float(late[:MANY].count())
 
 
 def _waiting(scope: Scope) -> QuerySet[Approval]:
-    return Approval.objects.filter(
-        organization_id=scope.organization_id, mode=scope.mode, state=states.PENDING, expires_at__gt=scope.now
-    )
+    return Approval.objects.filter(still_waits(scope.now), organization_id=scope.organization_id, mode=scope.mode)

@@ -1,6 +1,7 @@
 """What waits for a person, and what people said."""
 
 import json
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +15,11 @@ from agents.assurance import LEVELS, SLACK
 from agents.models import Agent
 from approvals import states
 from audit.ids import new_id, show_id
+
+
+def still_waits(now: datetime) -> Q:
+    """What waits for a person at `now`: pending, and not overdue; while its deadlines stand still, nothing is."""
+    return Q(state=states.PENDING) & (Q(expires_at__gt=now) | Q(frozen_at__isnull=False))
 
 
 class Approval(models.Model):
@@ -74,6 +80,10 @@ class Approval(models.Model):
     added = models.JSONField(null=True, help_text="Roles, teams and people that those steps add, for queries.")
 
     told = models.PositiveSmallIntegerField(default=0, db_default=0, help_text="Comments that the agent may read.")
+    frozen_at = models.DateTimeField(null=True, help_text="Since when the kill switch holds its deadlines.")
+    frozen_for = models.DurationField(
+        default=timedelta, db_default=timedelta(), help_text="How long it held them before; they moved by as much."
+    )
 
     class Meta:
         ordering = ["-id"]
@@ -136,6 +146,16 @@ class Approval(models.Model):
     @property
     def approval_id(self) -> str:
         return show_id("apr", self.id)
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When it expires undecided; None while its deadlines stand still."""
+        return None if self.frozen_at else self.expires_at
+
+    @property
+    def began_at(self) -> datetime:
+        """From when its time counts: later than it was made by as long as it stood still."""
+        return self.created_at + self.frozen_for
 
     @cached_property
     def context_data(self) -> dict[str, Any]:

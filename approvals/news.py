@@ -11,7 +11,7 @@ from accounts.services.delegations import running
 from agents.policy.money import show
 from approvals import rules, states
 from approvals.case import case_of, cases, people_of, person_of
-from approvals.models import Approval
+from approvals.models import Approval, still_waits
 from approvals.sentence import sentence
 from audit.clock import database_now
 from audit.ids import read_id
@@ -21,10 +21,12 @@ from notifications.models import Announcement
 from notifications.registry import Facts, Mail, Topic, Waiting
 
 ASKING = {"approval.requested", "approval.reminder", "approval.escalated"}
+WAITING = ASKING | {"approval.resumed"}
 EVENTS = {
     "approval.requested": "A request waits for a person",
     "approval.reminder": "A request still waits",
     "approval.escalated": "A request was escalated to further people",
+    "approval.resumed": "A request goes on after a stop, by a later deadline",
     "approval.approved": "A request was approved",
     "approval.denied": "A request was denied",
     "approval.expired": "A request expired, undecided",
@@ -35,6 +37,7 @@ _OPENINGS = {
     "approval.requested": "{agent} wants to {what}, and waits for a person to decide.",
     "approval.reminder": "{agent} still waits for a person to decide whether it may {what}.",
     "approval.escalated": "Nobody decided yet whether {agent} may {what}: you are asked now.",
+    "approval.resumed": "The stop is released: {agent} waits again for a person to decide whether it may {what}.",
     "approval.approved": "Approved: {agent} may {what}.",
     "approval.denied": "Denied: {agent} may not {what}.",
     "approval.expired": "Expired, undecided: {agent} may not {what}.",
@@ -93,7 +96,7 @@ class ApprovalTopic(Topic):
         return letter(
             subject=subject if announcement.event == "approval.requested" else f"Re: {subject}",
             opening=_OPENINGS[announcement.event].format(agent=agent, what=what),
-            facts=_rows(approval, asks),
+            facts=_rows(approval, announcement.event in WAITING),
             links=links,
             notes=list(_notes(approval, asks=asks, person=person)),
             test=approval.mode == "test",
@@ -109,7 +112,7 @@ class ApprovalTopic(Topic):
         return {
             "id": approval.approval_id,
             "mode": approval.mode,
-            "status": announcement.event.partition(".")[2] if announcement.event not in ASKING else states.PENDING,
+            "status": states.PENDING if announcement.event in WAITING else announcement.event.partition(".")[2],
             "agent_id": approval.agent_slug,
             "action": approval.action,
             "sentence": f"{approval.agent_slug} wants to {what_of(approval)}",
@@ -120,7 +123,7 @@ class ApprovalTopic(Topic):
             "context": approval.context_data,
             "created_at": timestamp(approval.created_at),
             "expires_at": timestamp(approval.expires_at),
-            "decision": decided if approval.decided_at and announcement.event not in ASKING else None,
+            "decision": decided if approval.decided_at and announcement.event not in WAITING else None,
             "approval_url": settings.SITE_URL + reverse("approvals:detail", args=[approval.approval_id]),
         }
 
@@ -129,9 +132,9 @@ def waiting(member: Membership, mode: str) -> Iterator[Waiting]:
     """What waits for this member to decide, for a digest."""
     now = database_now()
     found = list(
-        Approval.objects.filter(
-            organization_id=member.organization_id, mode=mode, state=states.PENDING, expires_at__gt=now
-        ).order_by("expires_at")[:500]
+        Approval.objects.filter(still_waits(now), organization_id=member.organization_id, mode=mode).order_by(
+            "expires_at"
+        )[:500]
     )
     known, person = cases(found, member.organization), person_of(member.organization_id, member.user_id)
     for approval in found:
@@ -164,16 +167,16 @@ def _approval(announcement: Announcement) -> Approval:
     )
 
 
-def _rows(approval: Approval, asks: bool) -> dict[str, str]:
+def _rows(approval: Approval, waits: bool) -> dict[str, str]:
     """What agents wrote is drawn visible and kept to one line, so that it cannot pose as ours."""
-    ended = {} if asks else {"Decided by": plain(approval.decided_by_label), "Reason": plain(approval.reason)}
+    ended = {} if waits else {"Decided by": plain(approval.decided_by_label), "Reason": plain(approval.reason)}
     return {
         "Agent": approval.agent_slug,
         "Action": plain(approval.action),
         "Amount": plain(_amount(approval)),
         "Environment": plain(approval.environment),
         "Risk": approval.risk,
-        "Decide by": f"{approval.expires_at:%Y-%m-%d %H:%M} UTC" if asks else "",
+        "Decide by": f"{approval.expires_at:%Y-%m-%d %H:%M} UTC" if waits else "",
         "Request": approval.approval_id,
     } | ended
 

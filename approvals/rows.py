@@ -63,7 +63,7 @@ def shown_state(approval: Approval, now: datetime) -> str:
     """The state as of now, in which an approval that was taken says so."""
     if approval.claimed_at:
         return "claimed"
-    return rules.current_state(approval.state, approval.expires_at, now)
+    return rules.current_state(approval.state, approval.deadline, now)
 
 
 def written(amount: Decimal | None) -> str:

@@ -80,7 +80,8 @@ class Case:
     escalated: int = 0  # steps of the rule that were reached
     risk: str = ""
     action: str = ""
-    paused: bool = False
+    paused: str = ""  # what of the kill switch holds it, as a sentence without its full stop
+    frozen: bool = False  # whether its deadlines stand still
     single_operator: bool = False  # the organization has given up that two people are needed
     decided_at: datetime | None = None
     decided_by: str = ""
@@ -122,16 +123,20 @@ class Tally:
     needed: int = 1  # in that way
 
 
-def current_state(state: str, expires_at: datetime, now: datetime) -> str:
-    """The state as of now: a request past its deadline is expired, whether or not the sweep has come by."""
-    return states.EXPIRED if state == states.PENDING and expires_at <= now else state
+def current_state(state: str, deadline: datetime | None, now: datetime) -> str:
+    """The state as of now: a request past its deadline is expired, whether or not the sweep has come by.
+
+    `deadline` None: it stands still.
+    """
+    overdue = deadline is not None and deadline <= now
+    return states.EXPIRED if state == states.PENDING and overdue else state
 
 
 # May this state change?
 
 
 def check_change(case: Case, now: datetime) -> None:
-    state = current_state(case.state, case.expires_at, now)
+    state = current_state(case.state, None if case.frozen else case.expires_at, now)
     if state == states.PENDING:
         return
     if state == states.EXPIRED:
@@ -169,7 +174,7 @@ def check_person(case: Case, person: Person) -> None:
     if person.id in case.involved:
         raise Refused("You have decided already, or somebody did in your name; it needs somebody else too.", "voted")
     if case.paused:
-        raise Refused("The organization is paused: nothing is decided until it is resumed.", "paused")
+        raise Refused(f"{case.paused}: nothing of it is decided until the stop is released.", "paused")
 
 
 def can_person(case: Case, person: Person) -> bool:

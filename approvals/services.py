@@ -15,6 +15,7 @@ from agents import assurance as levels
 from approvals import metrics, rules, states
 from approvals.case import case_of, person_of
 from approvals.models import Approval, Review
+from approvals.stops import freezing
 from audit import spans
 from audit.clock import database_now
 from audit.leaf import SYSTEM, Actor, Entry, Mode
@@ -54,11 +55,11 @@ def review(
     with transaction.atomic():
         approval = Approval.objects.select_for_update(of=("self",)).get(id=approval_id, organization=organization)
         now = database_now()  # after the lock: the deadline may have passed while we waited for it
-        organization.refresh_from_db(fields=["paused_at", "claim_seconds", "single_operator_since"])
+        organization.refresh_from_db(fields=["claim_seconds", "single_operator_since"])
         case = case_of(approval, organization)
         if _said_already(approval, by, verdict, digest):
             return approval
-        overdue = approval.state == states.PENDING and approval.expires_at <= now
+        overdue = approval.state == states.PENDING and approval.expires_at <= now and not case.frozen
         if overdue:
             _expire([approval], now)
         else:
@@ -92,7 +93,8 @@ def expire_due(limit: int = 500) -> int:
     with transaction.atomic():
         now = database_now()
         overdue = (
-            Approval.objects.select_for_update(skip_locked=True, of=("self",))
+            freezing.running()
+            .select_for_update(skip_locked=True, of=("self",))
             .filter(state=states.PENDING, expires_at__lte=now)
             .order_by("expires_at")[:limit]
         )
@@ -104,7 +106,8 @@ def lapse_due(limit: int = 500) -> int:
     with transaction.atomic():
         now = database_now()
         late = list(
-            Approval.objects.select_for_update(skip_locked=True, of=("self",))
+            freezing.running()
+            .select_for_update(skip_locked=True, of=("self",))
             .filter(state=states.APPROVED, claimed_at=None, lapsed_at=None, claim_until__lte=now)
             .order_by("claim_until")[:limit]
         )

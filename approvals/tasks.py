@@ -3,11 +3,13 @@
 from celery import shared_task
 
 from approvals import clock, services
+from approvals.stops import freezing
 
 
 @shared_task
 def expire() -> None:
-    """Ends what is overdue, in batches until there is none; then reminds and escalates."""
+    """Holds what a stop covers; ends what is overdue, in batches until there is none; then reminds and escalates."""
+    freezing.freeze_all()
     for due in (services.expire_due, services.lapse_due, clock.escalate_due, clock.remind_due):
         while due():
             pass

@@ -42,7 +42,8 @@ SAID = ", ".join(Said.__dataclass_fields__)
 READ = f"SELECT {SAID} FROM approvals_comment WHERE approval_id = ANY(%s) AND kind <> 'comment' ORDER BY id"  # noqa: S608
 # The count is the guard: whoever races here waits for the row, and finds it counted.
 COUNT = (
-    "UPDATE approvals_approval SET told = told + 1 WHERE id = %s AND state = 'pending' AND expires_at > %s"
+    "UPDATE approvals_approval SET told = told + 1 WHERE id = %s AND state = 'pending'"
+    " AND (expires_at > %s OR frozen_at IS NOT NULL)"
     " AND (SELECT count(*) FROM approvals_comment WHERE approval_id = %s AND kind = 'answer') < %s"
 )
 INSERT = (

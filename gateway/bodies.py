@@ -169,6 +169,7 @@ class ApprovalAnswer(Struct, omit_defaults=True):
     digest: str
     approval_url: str
     context: msgspec.Raw
+    paused_at: str | UnsetType = UNSET
     effective_context: msgspec.Raw | UnsetType = UNSET
     decision: DecisionAnswer | UnsetType = UNSET
     claim: ClaimAnswer | UnsetType | None = UNSET

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -27,6 +27,17 @@ NOT_APPROVED = error(409, "This approval is not approved", "not_approved")
 EXPIRED = error(409, "This approval expired", "approval_expired")
 
 
+class Changed(NamedTuple):
+    """Why an approval does not hold by the policy of now, for the record and for the agent."""
+
+    reason: str
+    answer: Answer
+
+
+def changed(reason: str) -> Changed:
+    return Changed(reason, error(409, reason, "policy_changed"))
+
+
 def may_see(key: KeyFacts, held: Held) -> bool:
     """A key sees the approvals of its organization, mode, environment and agent: no others, ever (I10)."""
     return (
@@ -47,15 +58,20 @@ async def claim(job: Claim, key: KeyFacts, loaded: Loaded, batch: Batch) -> Answ
     status = held.status(batch.now)
     if status != states.APPROVED:
         return EXPIRED if status == states.EXPIRED else NOT_APPROVED
-    if held.lapsed_at is not None or held.claim_until is None or held.claim_until <= batch.now:
+    late = held.claim_until is None or (held.claim_until <= batch.now and held.frozen_at is None)
+    if held.lapsed_at is not None or late:
         return EXPIRED
     if refused := _changed(held, loaded, batch) or await _unsound(held, batch):
         batch.record(
             intake.entry(
-                held, "agent:approval:refuse", actor(key, held.agent_slug), result="deny", data={"reason": refused}
+                held,
+                "agent:approval:refuse",
+                actor(key, held.agent_slug),
+                result="deny",
+                data={"reason": refused.reason},
             )
         )
-        return error(409, refused, "policy_changed")
+        return refused.answer
     claimed = await intake.claim(batch.connection, held.id, batch.now, job.idempotency_key or "")
     if claimed is None:
         return ALREADY_CLAIMED
@@ -71,8 +87,8 @@ async def claim(job: Claim, key: KeyFacts, loaded: Loaded, batch: Batch) -> Answ
     return ok(show(claimed, batch.now))
 
 
-def _changed(held: Held, loaded: Loaded, batch: Batch) -> str:
-    """Why the policy of now no longer carries this approval; empty where it does."""
+def _changed(held: Held, loaded: Loaded, batch: Batch) -> Changed | None:
+    """Why the policy of now does not carry this approval; None where it does. A stop may still end in time."""
     context: dict[str, Any] = read_canonical(held.context)
     permission_id = json.loads(held.permission)["id"]
     whole = digest(
@@ -86,19 +102,21 @@ def _changed(held: Held, loaded: Loaded, batch: Batch) -> str:
         permission_id=permission_id,
     )
     if whole != held.digest:
-        return "What was approved is not what is stored"
+        return changed("What was approved is not what is stored")
     request = policy.Request(str(held.agent_id), held.action, context, held.environment or None, held.callee or None)
     decision = policy.decide(loaded.policy, request, batch.now)
+    if decision.code in policy.STOPPED:
+        return Changed(decision.reason, error(409, decision.reason, "paused"))
     if decision.outcome == "deny":
-        return f"The policy changed: {decision.reason}"
+        return changed(f"The policy changed: {decision.reason}")
     if decision.outcome == "ask" and (decision.permission is None or decision.permission.id != permission_id):
-        return "The policy changed: another permission asks for this now"
-    return ""
+        return changed("The policy changed: another permission asks for this now")
+    return None
 
 
-async def _unsound(held: Held, batch: Batch) -> str:
-    """Why its votes carry it no longer; empty where they do."""
-    return "" if await standing(batch.connection, [held.id]) else GONE
+async def _unsound(held: Held, batch: Batch) -> Changed | None:
+    """Why its votes carry it no longer; None where they do."""
+    return None if await standing(batch.connection, [held.id]) else changed(GONE)
 
 
 async def cancel(job: Cancel, key: KeyFacts, batch: Batch) -> Answer:
@@ -137,6 +155,7 @@ def show(held: Held, now: Any, thread: Iterable[Said] = ()) -> ApprovalAnswer:
         created_at=timestamp(held.created_at),
         expires_at=timestamp(held.expires_at),
         digest=held.digest,
+        paused_at=timestamp(held.frozen_at) if held.frozen_at else UNSET,
         approval_url=approval_url(held),
         context=context,
         effective_context=context if approved else UNSET,

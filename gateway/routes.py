@@ -180,7 +180,7 @@ async def look(request: "Request", approval_id: uuid.UUID) -> View | Answer:
 
 
 async def approval(request: "Request", approval_id: uuid.UUID | None) -> Answer:
-    """GET /sdk/approvals/{id}?wait=30s&comments=2"""
+    """GET /sdk/approvals/{id}?wait=30s&comments=2. A stop ends the wait too, and so does its release: once."""
     seconds, known = wait_seconds(request.query), known_comments(request.query)
     if approval_id is None:
         return answers.NO_APPROVAL
@@ -189,17 +189,20 @@ async def approval(request: "Request", approval_id: uuid.UUID | None) -> Answer:
     until = loop.time() + seconds
     if seconds and gateway.waiters.full(request.key.id, settings.GATEWAY_MAX_WAITERS):
         return answers.TOO_MANY_WAITING
+    began: tuple[datetime | None] | None = None
     with gateway.waiters.watch(approval_id, request.key.id) as woken:
         while True:
             seen = await look(request, approval_id)
             if isinstance(seen, Answer):
                 return seen
             held, now, thread = seen
+            began = began or (held.frozen_at,)
             left = until - loop.time()
-            if held.status(now) != states.PENDING or left <= 0 or (known is not None and len(thread) > known):
+            told = began != (held.frozen_at,) or (known is not None and len(thread) > known)
+            if held.status(now) != states.PENDING or told or left <= 0:
                 return seen.answer()
             woken.clear()
-            left = min(left, (held.expires_at - now).total_seconds() + 0.01)
+            left = min(left, held.seconds_left(now) + 0.01)
             try:
                 await asyncio.wait_for(woken.wait(), left)
             except TimeoutError:
@@ -250,16 +253,17 @@ async def _stream(
     while True:
         held, now, thread = view
         status = held.status(now)
-        state = f"{status}:{held.claimed_at}:{len(thread)}"
+        state = f"{status}:{held.claimed_at}:{held.frozen_at}:{len(thread)}"
         if state != said:
             data = encode(show(held, now, thread)).decode()
-            await _send_part(send, f"event: {status}\nid: {held.approval_id}\ndata: {data}\n\n")
+            named = "paused" if status == states.PENDING and held.frozen_at else status
+            await _send_part(send, f"event: {named}\nid: {held.approval_id}\ndata: {data}\n\n")
             said = state
         if status != states.PENDING or loop.time() >= until or gone.done():
             break
         woken.clear()
         waiting = asyncio.create_task(woken.wait())
-        left = min(PING, (held.expires_at - now).total_seconds() + 0.01)
+        left = min(PING, held.seconds_left(now) + 0.01)
         done, _ = await asyncio.wait({waiting, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if not done:

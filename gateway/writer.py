@@ -25,6 +25,7 @@ BATCH = 256  # jobs in one transaction
 STUCK = 15.0  # seconds in which nothing could be committed, after which we are not ready
 QUEUE = 16_384  # jobs that wait for one; what comes on top is refused at once
 WAIT = 8.0  # seconds that a job waits to be begun: then its caller has given up, and would not hear of an allow
+STALE = 0.5  # seconds that a transaction took, after which it looks at the epoch again before it commits
 PATIENCE = 12.0  # seconds for one transaction, by our own clock: a dead peer answers no time-out of the server's
 COPY = f"COPY audit_event ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
 TYPES = [
@@ -54,6 +55,10 @@ LOST_THE_RACE = (
     psycopg.errors.QueryCanceled,
 )
 BEGIN = "BEGIN; SELECT clock_timestamp(), value FROM agents_epoch"
+
+
+class Outdated(Exception):
+    """The epoch moved while a transaction took its time: what it decided may not hold any more."""
 
 
 class Unavailable(Exception):
@@ -195,6 +200,10 @@ class Lane[J: Job[Any]]:
         try:
             async with asyncio.timeout(PATIENCE):
                 batch = await self._transaction(jobs)
+        except Outdated:
+            await self._disconnect()  # rolled back; what is still waited for is decided again, by what holds now
+            if due := [job for job in jobs if self._is_due(job)]:
+                await self._commit(due)
         except LOST_THE_RACE as error:
             # Rolled back for certain: nothing of it happened, and each may be tried alone.
             self._failed()
@@ -235,6 +244,7 @@ class Lane[J: Job[Any]]:
                 await self._commit([job])
 
     async def _transaction(self, jobs: list[J]) -> Batch:
+        began = time.monotonic()
         for job in jobs:
             job.answer = None
         connection, cursor = await self._begin()
@@ -250,6 +260,10 @@ class Lane[J: Job[Any]]:
                 copy.set_types(TYPES)
                 for made in batch.rows:
                     await copy.write_row(made)
+        if time.monotonic() - began > STALE:  # it waited for a lock: a stop, say, may have been committed meanwhile
+            cursor = await connection.execute("SELECT value FROM agents_epoch")
+            if await cursor.fetchone() != (batch.epoch,):
+                raise Outdated
         ended = await connection.execute("COMMIT")
         if ended.statusmessage != "COMMIT":  # PostgreSQL answers ROLLBACK to the COMMIT of a broken transaction
             raise RuntimeError(f"the transaction ended as {ended.statusmessage}")

@@ -15,7 +15,7 @@ from typing import Any
 
 from accounts.models import Membership, Organization, Team, User
 from accounts.secrets import hash_secret, new_secret
-from agents.models import Agent, ApiKey, ApprovalRule, Permission
+from agents.models import Agent, ApiKey, ApprovalRule, Permission, Stop
 from agents.models.key import PREFIXES
 from approvals.digest import digest
 from approvals.models import Approval
@@ -79,6 +79,12 @@ def a_permission(agent: Agent, action: str, effect: str = "allow", **fields: Any
 
 def a_rule(organization: Organization, **fields: Any) -> ApprovalRule:
     return ApprovalRule.objects.create(organization=organization, name=f"Rule {next(_numbers)}", **fields)
+
+
+def a_stop(organization: Organization, *, agent: Agent | None = None, pattern: str = "", **fields: Any) -> Stop:
+    """A row of the kill switch, as if pulled now; what it holds is frozen by the next sweep."""
+    given = {"reason": "odd refunds", "stopped_at": database_now(), "stopped_by_label": "ann@example.com"}
+    return Stop.objects.create(organization=organization, agent=agent, pattern=pattern, **given | fields)
 
 
 def an_approval(

@@ -6,6 +6,7 @@ from django.http import HttpRequest
 
 from accounts.models import Organization
 from approvals.models import Approval
+from approvals.stops import freezing
 from notifications.models import Alert
 
 
@@ -21,6 +22,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "organization": organization,
         "organizations": Organization.objects.filter(memberships__user=user),
         "mode": mode,
+        "stops": freezing.active(organization),
         "firing": (
             Alert.objects.filter(rule__organization=organization, rule__mode=mode, resolved_at=None).count()
             if request.membership.may("settings:read")  # type: ignore[attr-defined]

@@ -29,7 +29,8 @@ REQUESTS = """
 WITH recent AS MATERIALIZED (
     SELECT created_at, action, agent_slug, extract(epoch FROM decided_at - created_at) AS seconds,
         (created_at AT TIME ZONE 'UTC')::date AS day,
-        CASE WHEN state = 'pending' AND expires_at <= %(now)s THEN 'expired' ELSE state END AS state
+        CASE WHEN state = 'pending' AND expires_at <= %(now)s AND frozen_at IS NULL THEN 'expired'
+            ELSE state END AS state
     FROM approvals_approval
     WHERE organization_id = %(organization)s AND mode = %(mode)s AND id >= %(floor)s AND created_at >= %(since)s
     ORDER BY id DESC LIMIT %(newest)s
@@ -54,9 +55,11 @@ SELECT json_build_object(
 BACKLOG = """
 SELECT json_build_object(
     'waiting', (SELECT count(*) FROM approvals_approval
-        WHERE organization_id = %(organization)s AND mode = %(mode)s AND state = 'pending' AND expires_at > %(now)s),
+        WHERE organization_id = %(organization)s AND mode = %(mode)s AND state = 'pending'
+            AND (expires_at > %(now)s OR frozen_at IS NOT NULL)),
     'oldest', (SELECT min(created_at) FROM approvals_approval
-        WHERE organization_id = %(organization)s AND mode = %(mode)s AND state = 'pending' AND expires_at > %(now)s),
+        WHERE organization_id = %(organization)s AND mode = %(mode)s AND state = 'pending'
+            AND (expires_at > %(now)s OR frozen_at IS NOT NULL)),
     'ended', (SELECT json_agg(each) FROM (
         SELECT (at AT TIME ZONE 'UTC')::date AS day, count(*) FROM (
             (SELECT decided_at AS at FROM approvals_approval
@@ -66,7 +69,7 @@ SELECT json_build_object(
             UNION ALL
             SELECT expires_at FROM approvals_approval
                 WHERE organization_id = %(organization)s AND mode = %(mode)s AND state = 'pending'
-                    AND expires_at BETWEEN %(since)s AND %(now)s
+                    AND expires_at BETWEEN %(since)s AND %(now)s AND frozen_at IS NULL
         ) ended GROUP BY day) each)
 )
 """

@@ -110,14 +110,6 @@ class NewOrganizationForm(forms.Form):
     name = forms.CharField(max_length=120, help_text="You will be its owner. Nothing is shared with this one.")
 
 
-class PauseForm(forms.Form):
-    reason = forms.CharField(
-        max_length=500,
-        help_text="Everybody sees it while the organization is paused.",
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
-
-
 class SingleForm(forms.Form):
     typed = forms.CharField(label="", max_length=64, widget=forms.TextInput(attrs={"autocomplete": "off"}))
 

@@ -56,9 +56,6 @@ class Organization(models.Model):
         size=20,
         help_text="Further paths below /v1/data that are answered, besides agentweave/authz.",
     )
-    paused_at = models.DateTimeField(null=True, blank=True)
-    paused_by = models.CharField(max_length=254, blank=True)
-    paused_reason = models.CharField(max_length=500, blank=True)
     single_operator_since = models.DateTimeField(
         null=True, blank=True, help_text="From then on people may approve what their own agents ask."
     )

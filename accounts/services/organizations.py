@@ -1,4 +1,4 @@
-"""Organizations: make, change, pause, resume."""
+"""Organizations: make, change."""
 
 import itertools
 from typing import Any
@@ -114,41 +114,4 @@ def end_single_operator(*, organization: Organization, by: By) -> Organization:
             organization.single_operator_since, organization.single_operator_by = None, ""
             organization.save(update_fields=["single_operator_since", "single_operator_by"])
             tell("organization:several", organization=organization, by=by, target=show_id("org", organization.id))
-    return organization
-
-
-def pause(*, organization: Organization, by: By, reason: str) -> Organization:
-    """The kill switch: every check of every agent is denied until resume(). Pausing twice keeps the first pause.
-
-    Raises Refused, also without a reason.
-    """
-    reason = reason.strip()[:500]
-    if not reason:
-        raise Refused("Say why: it is what others see while everything stands still.")
-    with transaction.atomic():
-        organization = lock(organization)
-        check_by(by, organization, "settings:write")
-        if organization.paused_at:
-            return organization
-        organization.paused_at = database_now()
-        organization.paused_by = actor_of(by).label
-        organization.paused_reason = reason
-        organization.save(update_fields=["paused_at", "paused_by", "paused_reason"])
-        target = show_id("org", organization.id)
-        tell("organization:pause", organization=organization, by=by, target=target, reason=reason)
-    return organization
-
-
-def resume(*, organization: Organization, by: By) -> Organization:
-    """Ends a pause; nothing happens where there is none. Raises Refused."""
-    with transaction.atomic():
-        organization = lock(organization)
-        check_by(by, organization, "settings:write")
-        if not organization.paused_at:
-            return organization
-        seconds = round((database_now() - organization.paused_at).total_seconds())
-        organization.paused_at, organization.paused_by, organization.paused_reason = None, "", ""
-        organization.save(update_fields=["paused_at", "paused_by", "paused_reason"])
-        target = show_id("org", organization.id)
-        tell("organization:resume", organization=organization, by=by, target=target, paused_seconds=seconds)
     return organization

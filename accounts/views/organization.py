@@ -1,14 +1,13 @@
-"""The organization: settings, the kill switch, leaving it, making another; and the index of all settings."""
+"""The organization: settings, leaving it, making another; and the index of all settings."""
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST
 
 from accounts import rules
 from accounts.access import requires
-from accounts.forms.organization import UNITS, NewOrganizationForm, OrganizationForm, PauseForm
+from accounts.forms.organization import UNITS, NewOrganizationForm, OrganizationForm
 from accounts.middleware import ORGANIZATION
 from accounts.pages import pages_for
 from accounts.requests import MemberRequest
@@ -45,28 +44,6 @@ def organization(request: MemberRequest) -> HttpResponse:
         "trail": trail_of(own, "org", own.pk),
     }
     return render(request, "accounts/organization.html", context, status=status_of(form))
-
-
-@requires("settings:write")
-def pause(request: MemberRequest) -> HttpResponse:
-    """The kill switch: asks for a reason, then denies everything."""
-    form = PauseForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        with told_in(form):
-            organizations.pause(
-                organization=request.organization, by=request.membership, reason=form.cleaned_data["reason"]
-            )
-            messages.warning(request, f"{request.organization} is paused. Every check is denied until you end it.")
-            return redirect("accounts:organization")
-    return render(request, "accounts/pause.html", {"form": form}, status=status_of(form))
-
-
-@require_POST
-@requires("settings:write")
-def resume(request: MemberRequest) -> HttpResponse:
-    with told(request, "The pause is over. Agents are decided by their permissions again."):
-        organizations.resume(organization=request.organization, by=request.membership)
-    return redirect("accounts:organization")
 
 
 @requires("agents:read")

@@ -9,13 +9,12 @@ from agents.code.state import Fields, State
 
 
 def compile_state(organization: Organization, state: State) -> policy.Policy:
-    """The policy of a state. Agents are named by slug, tiers by agent and place; the organization counts as running.
+    """The policy of a state. Agents are named by slug, tiers by agent and place; nothing counts as stopped.
 
     Raises ValueError for what cannot be a policy, such as a name that is none: plan it, and it is said where.
     """
     return policy.compile_policy(
         organization_id=str(organization.pk),
-        paused=False,
         environments=frozenset(organization.environments),
         agents=[_agent(slug, fields, state.tiers) for slug, fields in state.agents.items()],
     )

@@ -4,6 +4,7 @@ from .key import ApiKey
 from .permission import Permission
 from .review import PermissionReview, ReviewItem, ReviewReminder
 from .rule import ApprovalRule
+from .stop import Stop
 from .version import Epoch, PolicyVersion
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "PolicyVersion",
     "ReviewItem",
     "ReviewReminder",
+    "Stop",
 ]

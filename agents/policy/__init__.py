@@ -11,9 +11,11 @@ from .model import Agent, Decision, Effect, Looked, Permission, Policy, Request,
 from .money import AmountError, parse_amount, plain, show
 from .names import covers, is_action, is_permission_name, is_wildcard
 from .overlap import Overlap, overlaps
+from .stops import STOPPED, Stop, stopped_by
 from .versions import content_hash
 
 __all__ = [
+    "STOPPED",
     "Agent",
     "AmountError",
     "Condition",
@@ -31,6 +33,7 @@ __all__ = [
     "Risk",
     "Status",
     "Step",
+    "Stop",
     "check_permission",
     "compile_condition",
     "compile_policy",
@@ -47,4 +50,5 @@ __all__ = [
     "plain",
     "review_flags",
     "show",
+    "stopped_by",
 ]

@@ -17,6 +17,7 @@ from .conditions import Condition, ConditionError, compile_condition
 from .model import STRICTNESS, Agent, Permission, Policy
 from .money import plain
 from .names import is_permission_name, is_wildcard, parent
+from .stops import Stop
 from .versions import content_hash
 
 Kind = Literal["exact", "tiers", "wildcard"]
@@ -52,10 +53,13 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What is looked up when one agent asks: levels by name (wildcards by their prefix), and the agent for CEL."""
+    """What is looked up when one agent asks: levels by name (wildcards by their prefix), the agent for CEL, and what
+    the kill switch holds of it.
+    """
 
     agent: Agent
     facts: Mapping[str, str]
+    stops: tuple[Stop, ...]
     exact: Mapping[str, Level]
     tiers: Mapping[str, Level]
     wildcards: Mapping[str, Level]
@@ -76,7 +80,7 @@ def compile_policy(
     organization_id: str,
     agents: Iterable[Agent],
     environments: Iterable[str] = (),
-    paused: bool = False,
+    stops: Iterable[Stop] = (),
     version: str | None = None,
 ) -> Policy:
     """Compiles one organization's policy; `version` defaults to the hash of its content.
@@ -86,16 +90,20 @@ def compile_policy(
     """
     agents = tuple(agents)
     environments = frozenset(environments)
+    stops = tuple(sorted(set(stops)))
     by_name: dict[str, Agent] = {}
     for name, agent in [(each.slug, each) for each in agents] + [(each.id, each) for each in agents]:
         if by_name.setdefault(name, agent) is not agent:
             raise ValueError(f"Two agents are called {name!r}")
-    indexes = {agent.id: _index(agent) for agent in agents}
+    indexes = {
+        agent.id: _index(agent, tuple(each for each in stops if each.agent in ("", agent.id))) for agent in agents
+    }
     return Policy(
         version=version
-        or content_hash(organization_id=organization_id, paused=paused, environments=environments, agents=agents),
+        or content_hash(organization_id=organization_id, stops=stops, environments=environments, agents=agents),
         organization_id=organization_id,
-        paused=paused,
+        stops=stops,
+        paused=Stop() in stops,
         environments=environments,
         agents=by_name,
         indexes={name: indexes[agent.id] for name, agent in by_name.items()},
@@ -117,7 +125,7 @@ def check_permission(permission: Permission) -> None:
         raise ValueError(f"The expiry of '{permission.action}' has no time zone")
 
 
-def _index(agent: Agent) -> Index:
+def _index(agent: Agent, stops: tuple[Stop, ...]) -> Index:
     exact: dict[str, list[Rung]] = defaultdict(list)
     tiers: dict[str, list[Rung]] = defaultdict(list)
     wildcards: dict[str, list[Rung]] = defaultdict(list)
@@ -132,6 +140,7 @@ def _index(agent: Agent) -> Index:
     return Index(
         agent=agent,
         facts={"id": agent.id, "slug": agent.slug, "status": agent.status, "spiffe_id": agent.spiffe_id or ""},
+        stops=stops,
         exact={name: _level(name, "exact", rungs) for name, rungs in exact.items()},
         tiers={
             name: level

@@ -1,8 +1,9 @@
 """The decision: may this agent do this, now? Pure and total; whatever is not granted in so many words is denied.
 
-The order: the organization and the agent must be active, the environment known and the name well-formed. Then any deny
-that speaks of the name wins. Then one level decides, the most specific that has a permission to give: the exact name,
-its tiers by amount, its wildcards from the longest. There the smallest rung that holds the amount is taken.
+The order: the organization and the agent must be active, the environment known, the name well-formed, and the kill
+switch hold none of it. Then any deny that speaks of the name wins. Then one level decides, the most specific that has
+a permission to give: the exact name, its tiers by amount, its wildcards from the longest. There the smallest rung that
+holds the amount is taken.
 """
 
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from .conditions import ConditionFailed
 from .model import Decision, Effect, Looked, Permission, Policy, Request
 from .money import AmountError, parse_amount, plain
 from .names import FORM, is_action, is_plain
+from .stops import Stop, stopped_by
 
 
 def decide(policy: Policy, request: Request, now: datetime) -> Decision:
@@ -31,7 +33,7 @@ def decide(policy: Policy, request: Request, now: datetime) -> Decision:
 
 def _decide(policy: Policy, request: Request, now: datetime) -> Decision:
     if policy.paused:
-        return _refuse("organization_paused", "Organization is paused")
+        return _refuse("organization_paused", Stop().words, lasting=False)
     index = policy.indexes.get(request.agent)
     if index is None:
         return _refuse("unknown_agent", "Unknown agent")
@@ -46,11 +48,24 @@ def _decide(policy: Policy, request: Request, now: datetime) -> Decision:
     exact = index.exact.get(request.action)
     if exact is None and not is_action(request.action):
         return _refuse("action_invalid", FORM)
-    return _Check(index, request, now).run(exact)
+    decision = _Check(index, request, now).run(exact)
+    return _stopped(index, request.action, decision) if index.stops else decision
 
 
-def _refuse(code: str, reason: str) -> Decision:
-    return Decision("deny", None, reason, (), code, None, None, conditional=False)
+def _stopped(index: Index, action: str, decision: Decision) -> Decision:
+    """The decision, unless the kill switch holds the action or the tier that it came to."""
+    tier = decision.permission.action if decision.permission else action
+    stop = stopped_by(index.stops, index.agent.id, action, tier)
+    if stop is None:
+        return decision
+    if stop.pattern:
+        return _refuse("action_paused", stop.words, lasting=False)
+    return _refuse("agent_paused", stop.words, lasting=False)
+
+
+def _refuse(code: str, reason: str, *, lasting: bool = True) -> Decision:
+    """A deny before any permission. `lasting`: until the policy changes; a stop ends, and nobody may remember it."""
+    return Decision("deny", None, reason, (), code, None, None, conditional=not lasting)
 
 
 class _Check:

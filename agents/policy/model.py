@@ -6,6 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from .stops import Stop
+
 if TYPE_CHECKING:
     from .compiled import Index
 
@@ -50,7 +52,10 @@ class Policy:
 
     version: str
     organization_id: str
+    stops: tuple[Stop, ...]
+    """What the kill switch holds."""
     paused: bool
+    """Whether that is everything."""
     environments: frozenset[str]
     agents: Mapping[str, Agent]
     """Every agent twice: under its id and under its slug."""

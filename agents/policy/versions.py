@@ -8,13 +8,16 @@ from typing import Any
 
 from .model import Agent, Permission
 from .money import plain
+from .stops import Stop
 
 
-def content_hash(*, organization_id: str, paused: bool, environments: Iterable[str], agents: Iterable[Agent]) -> str:
+def content_hash(
+    *, organization_id: str, stops: Iterable[Stop], environments: Iterable[str], agents: Iterable[Agent]
+) -> str:
     """`pv_` and 24 hexadecimal digits: SHA-256 over canonical JSON, whatever order the parts came in."""
     content = {
         "organization": organization_id,
-        "paused": paused,
+        "stops": [{"agent": stop.agent, "pattern": stop.pattern} for stop in sorted(stops)],
         "environments": sorted(environments),
         "agents": [_agent(agent) for agent in sorted(agents, key=lambda agent: agent.id)],
     }

@@ -78,7 +78,7 @@ def content_of(compiled: policy.Policy) -> dict[str, Any]:
     agents = {agent.id: agent for agent in compiled.agents.values()}
     return {
         "organization": compiled.organization_id,
-        "paused": compiled.paused,
+        "stops": [{"agent": stop.agent, "pattern": stop.pattern} for stop in compiled.stops],
         "environments": sorted(compiled.environments),
         "agents": [_agent(agents[id_]) for id_ in sorted(agents)],
     }

@@ -40,7 +40,7 @@ def card(announcement: Announcement) -> Card:
 
 def card_of(approval: Approval, now: datetime) -> Card:
     """The card as of `now`, the database's clock."""
-    state = rules.current_state(approval.state, approval.expires_at, now)
+    state = rules.current_state(approval.state, approval.deadline, now)
     is_open = state == states.PENDING
     facts, context, reasoning = _facts(approval), drawn(laid_out(approval.context), lines=True), _reasoning(approval)
     what = sentence_of(approval)

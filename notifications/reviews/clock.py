@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from agents.models import Agent, ReviewReminder
+from agents.models import Agent, ReviewReminder, Stop
 from agents.review import AUDIT, due
 from agents.services.writing import public_id
 from audit.clock import database_now
@@ -14,6 +14,7 @@ from notifications.outbox import announce
 AHEAD = timedelta(days=14)
 AGAIN = timedelta(days=7)
 EVENT = "review.due"
+EVERYTHING = Stop.objects.filter(agent=None, pattern="", released_at=None)
 
 
 def next_reminder(due_at: datetime, last: datetime | None) -> datetime:
@@ -25,7 +26,7 @@ def next_reminder(due_at: datetime, last: datetime | None) -> datetime:
 
 
 def remind_due(limit: int = 100) -> int:
-    """Reminds of up to `limit` agents' reviews, unless their organization is paused. Returns how many.
+    """Reminds of up to `limit` agents' reviews, unless their organization is stopped. Returns how many.
 
     The agent's row is locked, so that two sweeps send one reminder.
     """
@@ -34,7 +35,8 @@ def remind_due(limit: int = 100) -> int:
         rows = (
             Agent.objects.select_for_update(of=("self",), skip_locked=True, no_key=True)
             .select_related("review_reminder")
-            .filter(deleted_at=None, organization__paused_at=None, created_at__lte=now - AUDIT + AHEAD)
+            .filter(deleted_at=None, created_at__lte=now - AUDIT + AHEAD)
+            .exclude(organization_id__in=EVERYTHING.values("organization_id"))
             .exclude(last_audited_at__gt=now - AUDIT + AHEAD)
             .exclude(review_reminder__sent_at__gt=now - AGAIN)
         )

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from accounts.models import Membership, Organization, User
+from accounts.models import Membership, User
 from accounts.tokens import authenticate_token, token_may
 from tests.accounts.conftest import PASSWORD
 
@@ -92,7 +92,7 @@ def test_a_token_gets_no_scope_beyond_the_role_and_nobody_elses(run, viewer):
         run("create_access_token", "nobody@example.com", "--scope", "logs:read")
 
 
-def test_organizations_are_made_paused_and_resumed(run, viewer):
+def test_organizations_are_made(run, viewer):
     said = run("create_organization", "Night Shift", "--owner", "viewer@example.com")
     assert said["slug"] == "night-shift"
     assert Membership.objects.get(organization__slug="night-shift").role == "owner"
@@ -100,10 +100,6 @@ def test_organizations_are_made_paused_and_resumed(run, viewer):
         run("create_organization", "Other", "--slug", "night-shift")
     with pytest.raises(CommandError, match="lower-case"):
         run("create_organization", "Other", "--slug", "Not A Slug")
-    paused = run("pause_organization", "--organization", "night-shift", "--reason", "drill")
-    assert paused["paused_at"]
-    assert Organization.objects.get(slug="acme").paused_at is None
-    assert run("resume_organization", "--organization", "night-shift")["paused_at"] is None
 
 
 def test_an_invitation_is_printed_with_its_link(run, organization):

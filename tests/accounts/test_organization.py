@@ -1,7 +1,6 @@
 """The organization: settings, kill switch, switching, leaving."""
 
 import pytest
-from django.test import Client
 from django.urls import reverse
 
 from accounts import pages
@@ -65,8 +64,6 @@ def test_an_auditor_reads_settings_and_changes_none(auditor, browser):
     client = browser(auditor)
     assert "10 minutes" in client.get(reverse("accounts:organization")).content.decode()
     assert client.post(reverse("accounts:organization"), FORM).status_code == 403
-    assert client.post(reverse("accounts:pause"), {"reason": "x"}).status_code == 403
-    assert client.post(reverse("accounts:resume")).status_code == 403
     assert Organization.objects.get().name == "Acme"
 
 
@@ -76,51 +73,6 @@ def test_a_viewer_does_not_see_the_settings(viewer, browser):
     index = client.get(reverse("accounts:settings")).content.decode()
     assert f'href="{reverse("accounts:organization")}"' not in index
     assert f'href="{reverse("accounts:members")}"' not in index
-
-
-def test_an_admin_pauses_with_a_reason_everybody_sees_it_and_an_owner_ends_it(admin, owner, auditor, browser, told):
-    client = browser(admin)
-    assert client.post(reverse("accounts:pause"), {"reason": ""}).status_code == 422
-    client.post(reverse("accounts:pause"), {"reason": "keys leaked"})
-    organization = Organization.objects.get()
-    assert organization.paused_at is not None
-    assert organization.paused_by == "admin@example.com"
-    page = browser(auditor).get(reverse("accounts:settings")).content.decode()
-    assert "Acme is paused" in page
-    assert "keys leaked" in page
-    assert "End the pause" not in page
-    browser(owner).post(reverse("accounts:resume"))
-    organization.refresh_from_db()
-    assert (organization.paused_at, organization.paused_by, organization.paused_reason) == (None, "", "")
-    assert told("person:organization:pause")[0].data == {"reason": "keys leaked"}
-    assert told("person:organization:resume")[0].actor == "owner@example.com"
-
-
-def test_pausing_twice_keeps_who_paused_first(admin, owner, told):
-    organizations.pause(organization=admin.organization, by=admin, reason="first")
-    assert organizations.pause(organization=admin.organization, by=owner, reason="second").paused_reason == "first"
-    assert len(told("person:organization:pause")) == 1
-    organizations.resume(organization=admin.organization, by=owner)
-    organizations.resume(organization=admin.organization, by=owner)
-    assert len(told("person:organization:resume")) == 1
-
-
-def test_a_stranger_pauses_only_what_is_theirs(owner, stranger, browser):
-    browser(stranger).post(reverse("accounts:pause"), {"reason": "mischief"})
-    owner.organization.refresh_from_db()
-    assert owner.organization.paused_at is None
-    with pytest.raises(Refused, match="do not belong"):
-        organizations.pause(organization=owner.organization, by=stranger, reason="mischief")
-
-
-def test_a_get_pauses_nothing_and_a_post_without_a_csrf_token_neither(owner):
-    client = Client(enforce_csrf_checks=True)
-    client.force_login(owner.user)
-    client.get(reverse("accounts:pause"), {"reason": "x"})
-    assert client.get(reverse("accounts:resume")).status_code == 405
-    assert client.post(reverse("accounts:pause"), {"reason": "x"}).status_code == 403
-    owner.organization.refresh_from_db()
-    assert owner.organization.paused_at is None
 
 
 def test_an_owner_makes_another_organization_and_is_in_it(owner, browser):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import regorus
 
-from agents.policy import Agent, Permission, Policy, Request, compile_policy, decide
+from agents.policy import Agent, Permission, Policy, Request, Stop, compile_policy, decide
 from agents.policy.bundle import bundle_data, make_bundle
 from agents.policy.bundle.archive import RULES
 from agents.policy.bundle.data import digits
@@ -34,6 +34,7 @@ NAMES = [
 ]
 WILDCARDS = ["stripe.*", "stripe.refund.*", "email.*", "agentweave.*", "stripe.refund.large.*"]
 AMOUNTS = ["0", "0.01", "49.99", "50", "50.00", "50.0000000001", "200", "1000.5", "99999999999999.99"]
+HELD = ["", "stripe.*", "stripe.refund", "stripe.refund.*", "email.*", "agentweave.query"]
 ODD = [None, "", "abc", "-1", "-0", "1e3", "1.", ".5", True, [], {}, "１２", "9" * 31, "50 ", "+5", "NaN", -5, -0.5]
 
 
@@ -81,7 +82,7 @@ def a_policy(chance: random.Random, now: datetime, *, certain: bool) -> Policy:
         organization_id="org-1",
         agents=[Agent("agent-1", "bot", status, permissions, CALLER)],  # type: ignore[arg-type]
         environments=["production", "staging"],
-        paused=chance.random() < 0.03,
+        stops=[] if chance.random() < 0.9 else [Stop(chance.choice(["", "agent-1", "agent-2"]), chance.choice(HELD))],
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents.policy import Agent, Request, compile_policy, decide
+from agents.policy import STOPPED, Agent, Request, Stop, compile_policy, decide
 from tests.agents.policies import BILLING, NOW, OPS, SOON, ask, policy_of, tier
 
 SEED = (
@@ -22,13 +22,40 @@ LADDER = (
 ASKS = "This action requires human approval"
 
 
+# What the kill switch holds
+
+
+@pytest.mark.parametrize(
+    ("stop", "amount", "code"),
+    [
+        (Stop("", "stripe.*"), 20, "action_paused"),
+        (Stop("", "stripe.refund"), 20, "action_paused"),
+        (Stop("", "stripe.refund.*"), 20, "action_paused"),  # by the tier it comes to
+        (Stop("", "stripe.refund.large"), 500, "action_paused"),
+        (Stop("", "stripe.refund.large"), 20, "allowed"),
+        (Stop("", "stripe.charge"), 20, "allowed"),
+        (Stop("", "email.*"), 20, "allowed"),
+        (Stop("agent-1", "stripe.*"), 20, "action_paused"),
+        (Stop("agent-2", "stripe.*"), 20, "allowed"),
+        (Stop("agent-2"), 20, "allowed"),
+    ],
+)
+def test_a_stop_holds_the_name_and_the_tier_it_comes_to(stop: Stop, amount: int, code: str) -> None:
+    decision = decide(policy_of(*SEED, stops=[stop]), Request("bot", "stripe.refund", {"amount": amount}), NOW)
+    assert decision.code == code
+
+
 # Before anything is looked up
 
 
 @pytest.mark.parametrize(
     ("rest", "agent", "environment", "code", "reason"),
     [
-        ({"paused": True}, "bot", None, "organization_paused", "Organization is paused"),
+        ({"stops": [Stop()]}, "bot", None, "organization_paused", "Organization is paused"),
+        ({"stops": [Stop("agent-1")]}, "bot", None, "agent_paused", "Agent is paused"),
+        ({"stops": [Stop("agent-1"), Stop()]}, "robot", None, "organization_paused", "Organization is paused"),
+        ({"stops": [Stop("", "email.*")]}, "bot", None, "action_paused", "Actions 'email.*' are paused"),
+        ({"stops": [Stop("agent-1", "email.send")]}, "bot", None, "action_paused", "Action 'email.send' is paused"),
         ({}, "robot", None, "unknown_agent", "Unknown agent"),
         ({}, "", None, "unknown_agent", "Unknown agent"),
         ({"status": "suspended"}, "bot", None, "agent_suspended", "Agent is suspended"),
@@ -45,7 +72,7 @@ def test_who_may_not_ask_at_all(
     policy = policy_of(tier("email.send"), **rest)
     decision = decide(policy, Request(agent, "email.send", {}, environment), NOW)
     assert (decision.outcome, decision.code, decision.reason) == ("deny", code, reason)
-    assert not decision.conditional
+    assert decision.conditional is (code in STOPPED)  # what stands still may go on: no client keeps that answer
 
 
 def test_an_agent_is_found_by_its_slug_and_by_its_id() -> None:

@@ -10,6 +10,7 @@ import pytest
 from agents.policy import (
     Agent,
     Permission,
+    Stop,
     check_permission,
     compile_policy,
     content_hash,
@@ -26,7 +27,7 @@ BOT = Agent("1", "bot", "active", (tier("a.b"), tier("a.c", "ask", "5")), "spiff
 
 
 def version(agents: Any = (BOT,), **rest: Any) -> str:
-    content: dict[str, Any] = {"organization_id": "o", "paused": False, "environments": ["production", "staging"]}
+    content: dict[str, Any] = {"organization_id": "o", "stops": [], "environments": ["production", "staging"]}
     return content_hash(agents=agents, **{**content, **rest})
 
 
@@ -61,8 +62,9 @@ def test_the_version_changes_with_every_part_of_the_content() -> None:
     assert {name for change in changes for name in change} == {field.name for field in dataclasses.fields(Permission)}
     agents += [Agent("1", "bot", "active", (dataclasses.replace(base, **change),)) for change in [{}, *changes]]
     versions = {version([agent]) for agent in agents}
-    versions |= {version(), version(paused=True), version(organization_id="p"), version(environments=[])}
-    assert len(versions) == len(agents) + 4
+    versions |= {version(), version(organization_id="p"), version(environments=[])}
+    versions |= {version(stops=[Stop()]), version(stops=[Stop("a", "email.*")]), version(stops=[Stop("", "email.*")])}
+    assert len(versions) == len(agents) + 6
 
 
 def test_two_agents_of_one_name_are_refused() -> None:

@@ -10,21 +10,13 @@ from tests.factories import a_member
 
 def test_settings_are_read_and_changed(owner, world):
     before = owner("GET", "organization", status=200)
-    assert (before["id"], before["name"], before["paused_at"]) == (str(world.acme.id), "Acme", None)
+    assert (before["id"], before["name"]) == (str(world.acme.id), "Acme")
     after = owner("PUT", "organization", {"name": "Acme Ltd", "environments": ["production", "edge"]}, 200)
     assert (after["name"], after["environments"]) == ("Acme Ltd", ["production", "edge"])
     assert after["claim_seconds"] == before["claim_seconds"]
     assert "environments" in owner("PUT", "organization", {"environments": []}, 422)["detail"]
     assert "claim_seconds" in owner("PUT", "organization", {"claim_seconds": 1}, 422)["detail"]
     assert Event.objects.filter(kind="person:organization:change").count() == 1
-
-
-def test_the_pause(owner, world):
-    assert "reason" in owner("POST", "organization/pause", {"reason": ""}, 422)["detail"]
-    paused = owner("POST", "organization/pause", {"reason": "Odd refunds"}, 200)
-    assert (paused["paused_by"], paused["paused_reason"]) == (owner.person.email, "Odd refunds")
-    assert owner("GET", "organization", status=200)["paused_at"]
-    assert owner("POST", "organization/resume", status=200)["paused_at"] is None
 
 
 def test_members(owner, world, approver):

@@ -361,6 +361,8 @@ def test_a_page_of_fifty_takes_as_many_queries_as_a_page_of_one(acme: Acme, ente
     for _ in range(50):
         factories.an_approval(agent=acme.bot)
     assert queries() == one
+    factories.a_stop(acme.organization, pattern="stripe.*")
+    assert queries() == one
 
 
 def test_the_open_request_is_served_beside_the_list(acme: Acme, enter: Enter) -> None:

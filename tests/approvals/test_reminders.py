@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from accounts.by import COMMAND_LINE
 from approvals import clock
 from approvals.models import Approval
+from approvals.stops import services
 from approvals.tasks import expire
 from audit.clock import database_now
 from audit.models import Event
@@ -66,14 +68,13 @@ def test_what_no_longer_waits_is_not_reminded_of(acme: Acme) -> None:
 
 
 @pytest.mark.django_db
-def test_nobody_is_reminded_while_the_organization_is_paused_and_everybody_after_it(acme: Acme) -> None:
+def test_nobody_is_reminded_while_the_organization_is_stopped_and_everybody_after_it(acme: Acme) -> None:
     waiting(acme, 0.6)
-    acme.organization.paused_at = database_now()
-    acme.organization.save(update_fields=["paused_at"])
+    stop = factories.a_stop(acme.organization)
     expire()
     assert reminders() == []
-    acme.organization.paused_at = None
-    acme.organization.save(update_fields=["paused_at"])
+    services.ask(stop=stop, by=COMMAND_LINE, reason="found it")
+    services.release(stop=stop, by=COMMAND_LINE, typed=acme.organization.slug)
     expire()
     assert len(reminders()) == 1
 

@@ -145,9 +145,9 @@ def test_a_request_of_another_organization_does_not_exist(acme: Acme) -> None:
 
 def test_nothing_is_decided_while_the_organization_is_paused(acme: Acme) -> None:
     waiting = factories.an_approval(agent=acme.bot)
-    type(acme.organization).objects.filter(pk=acme.organization.pk).update(paused_at=database_now())
+    factories.a_stop(acme.organization)
     with pytest.raises(rules.Refused) as refused:
-        say(waiting, acme.approver, organization=acme.organization)  # loaded before the pause
+        say(waiting, acme.approver, organization=acme.organization)
     assert refused.value.code == "paused"
 
 

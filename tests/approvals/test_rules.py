@@ -77,7 +77,7 @@ def test_who_came_too_late_hears_who_decided_and_when() -> None:
         (Person(CAT, "approver"), {}, "requester"),
         (ann, {"votes": (said(ANN, "approve"),)}, "voted"),
         (ann, {"votes": (said(BOB, "approve"),)}, None),
-        (ann, {"paused": True}, "paused"),
+        (ann, {"paused": "Agent is paused"}, "paused"),
     ],
 )
 def test_who_may_decide(person: Person, changes: dict[str, object], code: str | None) -> None:

@@ -72,5 +72,13 @@ def test_the_examples_reach_every_code_that_depends_on_permissions() -> None:
     reached = {decided(granted, row).code for granted, row in examples()}
     named = {code for row in table(PAGE, "code", "outcome") for code in codes(row["code"])}
     # Of an organization's or an agent's standing, or of a fault: not a matter of permissions.
-    standing = {"organization_paused", "agent_suspended", "agent_banned", "unknown_agent", "error"}
+    standing = {
+        "organization_paused",
+        "agent_paused",
+        "action_paused",
+        "agent_suspended",
+        "agent_banned",
+        "unknown_agent",
+        "error",
+    }
     assert named - reached == standing

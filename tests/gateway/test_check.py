@@ -7,6 +7,7 @@ import pytest
 from audit.ids import read_id
 from audit.leaf import leaf_hash
 from audit.models import Event
+from tests import factories
 from tests.gateway.conftest import World, make_key
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -167,15 +168,15 @@ def test_an_unknown_agent_is_not_found_and_a_bound_key_speaks_for_its_own_alone(
     assert by_id.json()["allowed"] is True
 
 
-def test_a_ban_a_revocation_and_a_pause_hold_from_their_commit_on(world: World) -> None:
+def test_a_ban_a_revocation_and_a_stop_hold_from_their_commit_on(world: World) -> None:
     assert world.check("email.send")["allowed"] is True
     type(world.bot).objects.update(status="banned")
     assert world.check("email.send")["reason"] == "Agent is banned"
     type(world.bot).objects.update(status="active")
     assert world.check("email.send")["allowed"] is True
-    type(world.acme).objects.update(paused_at="2026-01-01T00:00:00Z")
+    stop = factories.a_stop(world.acme)
     assert world.check("email.send")["reason"] == "Organization is paused"
-    type(world.acme).objects.update(paused_at=None)
+    stop.delete()
     world.bot.api_keys.update(revoked_at="2026-01-01T00:00:00Z")
     assert world.post("/sdk/check", {"agent_id": "support-bot", "action": "email.send"}).status_code == 401
 

@@ -168,8 +168,7 @@ def test_somebody_who_left_the_company_cannot_decide(office: Office) -> None:
 
 def test_a_paused_organization_decides_nothing(office: Office) -> None:
     approval = office.request()
-    office.acme.organization.paused_at = approval.created_at
-    office.acme.organization.save(update_fields=["paused_at"])
+    factories.a_stop(office.acme.organization)
     office.hand.click("UANN", office.card, "Approve")
     assert state(approval) == "pending"
     assert "paused" in words(office.slack.whispers[-1])

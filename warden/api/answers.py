@@ -191,9 +191,6 @@ class Organization(Struct):
     cooldown_seconds: int
     claim_seconds: int
     authz_paths: list[str]
-    paused_at: Annotated[Moment | None, Meta(description="While this is set, every check is denied.")]
-    paused_by: str
-    paused_reason: str
     single_operator_since: Annotated[
         Moment | None, Meta(description="While this is set, people may approve what their own agents ask.")
     ]
@@ -337,7 +334,7 @@ def approval(row: approvals.Approval, now: datetime) -> Approval:
     """`row` with its reviews and their people, as of `now`, the database's clock."""
     return Approval(
         id=row.approval_id,
-        status=rules.current_state(row.state, row.expires_at, now),  # type: ignore[arg-type]
+        status=rules.current_state(row.state, row.deadline, now),  # type: ignore[arg-type]
         mode=row.mode,  # type: ignore[arg-type]
         agent_id=str(row.agent_id),
         agent=row.agent_slug,
@@ -420,9 +417,6 @@ def organization(row: accounts.Organization) -> Organization:
         cooldown_seconds=row.cooldown_seconds,
         claim_seconds=row.claim_seconds,
         authz_paths=row.authz_paths,
-        paused_at=row.paused_at,
-        paused_by=row.paused_by,
-        paused_reason=row.paused_reason,
         single_operator_since=row.single_operator_since,
         single_operator_by=row.single_operator_by,
         created_at=row.created_at,

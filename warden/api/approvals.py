@@ -2,10 +2,10 @@
 
 import uuid
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from approvals import comments, states
-from approvals.models import Approval
+from approvals.models import Approval, still_waits
 from approvals.rules import Verdict
 from approvals.services import review
 from audit.clock import database_now
@@ -31,9 +31,9 @@ def list_approvals(call: Call, query: ApprovalsQuery) -> list[answers.Approval]:
     rows = _approvals(call).filter(mode=query.mode)
     match query.status:
         case states.PENDING:
-            rows = rows.filter(state=states.PENDING, expires_at__gt=now)
+            rows = rows.filter(still_waits(now))
         case states.EXPIRED:
-            rows = rows.filter(state=states.EXPIRED) | rows.filter(state=states.PENDING, expires_at__lte=now)
+            rows = rows.filter(Q(state=states.EXPIRED) | Q(state=states.PENDING) & ~still_waits(now))
         case str():
             rows = rows.filter(state=query.status)
     if query.agent_id:

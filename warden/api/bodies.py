@@ -260,8 +260,23 @@ class SingleOperator(Struct, forbid_unknown_fields=True):
     confirm: Annotated[Line, Meta(description="The organization's slug, to be sure.")]
 
 
-class Pause(Struct, forbid_unknown_fields=True):
-    reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=PLAIN)]
+Why = Annotated[str, Meta(min_length=1, max_length=500, pattern=PLAIN)]
+
+
+class NewStop(Struct, forbid_unknown_fields=True):
+    """Of what the kill switch is to hold. Nothing named: everything."""
+
+    reason: Annotated[Why, Meta(description="Everybody sees it.")]
+    agent: Annotated[Line | None, Meta(description="Slug or id; null: every agent.")] = None
+    pattern: Annotated[Line | None, Meta(description="An action or a wildcard; null: every action.")] = None
+
+
+class AskRelease(Struct, forbid_unknown_fields=True):
+    reason: Annotated[Why, Meta(description="Why it can go on.")]
+
+
+class ConfirmRelease(Struct, forbid_unknown_fields=True):
+    typed: Annotated[Line, Meta(description="What goes on: the pattern, agent or organization, by its slug.")] = ""
 
 
 class AlertRulesQuery(Struct, forbid_unknown_fields=True):

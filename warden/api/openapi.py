@@ -25,6 +25,7 @@ from warden.api import (  # noqa: F401 - they register themselves
     record,
     reviews,
     rules,
+    stops,
     whoami,
 )
 from warden.api.endpoint import ENDPOINTS, Endpoint
@@ -45,7 +46,8 @@ TAGS = {
     "events": "The record: everything that was asked, decided and changed.",
     "alert-rules": "What fires when it is above its threshold, and who is told.",
     "alerts": "What fires now, and what did.",
-    "organization": "Settings, the pause, the organization's key.",
+    "organization": "Settings, the organization's key.",
+    "stops": "The kill switch: what stands still, and its release in two steps.",
     "members": "People and their roles.",
     "invitations": "How people come in.",
     "teams": "Some members, by a name.",

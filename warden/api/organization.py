@@ -13,7 +13,6 @@ from warden.api.bodies import (
     ChangeTeam,
     NewInvitation,
     NewTeam,
-    Pause,
     SingleOperator,
 )
 from warden.api.endpoint import Call, endpoint
@@ -34,20 +33,6 @@ def change_organization(call: Call, body: ChangeOrganization) -> answers.Organiz
     return answers.organization(
         organizations.change(organization=call.organization, by=call.membership, **finding.given(body))
     )
-
-
-@endpoint("POST", "organization/pause", "settings:write")
-def pause(call: Call, body: Pause) -> answers.Organization:
-    """Stop every agent: each check is denied until the pause ends."""
-    return answers.organization(
-        organizations.pause(organization=call.organization, by=call.membership, reason=body.reason)
-    )
-
-
-@endpoint("POST", "organization/resume", "settings:write")
-def resume(call: Call) -> answers.Organization:
-    """End a pause."""
-    return answers.organization(organizations.resume(organization=call.organization, by=call.membership))
 
 
 @endpoint("POST", "organization/single-operator", "settings:write")

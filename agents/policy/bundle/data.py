@@ -42,6 +42,7 @@ def bundle_data(
 def _agent(index: Index) -> dict[str, Any]:
     return {
         "active": index.agent.status == "active",
+        "stops": [stop.pattern for stop in index.stops],
         "exact": {name: _level(level) for name, level in index.exact.items()},
         "tiers": {name: _level(level) for name, level in index.tiers.items()},
         "wildcards": {prefix: _level(level) for prefix, level in index.wildcards.items()},

@@ -12,6 +12,7 @@ allowed if {
 	taken.effect == "allow"
 	not taken.unclear
 	not denied_below
+	not stopped
 }
 
 default asks := false
@@ -20,6 +21,7 @@ asks if {
 	decidable
 	taken.effect == "ask"
 	not denied_below
+	not stopped
 }
 
 decidable if {
@@ -192,6 +194,27 @@ denied_below if {
 	level.kind == "tiers"
 	some deny in agent.wildcards[level.name].denies
 	in_place(deny)
+}
+
+# What the kill switch holds: by the action's own name, or by the tier's that it comes to
+
+stopped if {
+	some pattern in agent.stops
+	covers(pattern, action)
+}
+
+stopped if {
+	some pattern in agent.stops
+	covers(pattern, taken.name)
+}
+
+covers(pattern, _) if pattern == ""
+
+covers(pattern, name) if pattern == name
+
+covers(pattern, name) if {
+	endswith(pattern, ".*")
+	startswith(name, trim_suffix(pattern, "*"))
 }
 
 # The ladder

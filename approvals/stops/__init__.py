@@ -1,0 +1,1 @@
+"""The kill switch: stops, what they hold, and their release in two steps."""
