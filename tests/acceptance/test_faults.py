@@ -97,7 +97,15 @@ def test_while_the_database_is_away_everything_is_a_503(on_the_line: World, line
     assert claimed.status_code == 200
 
 
-@pytest.mark.parametrize("answer", [b"BEGIN\0", b"COPY 1\0", b"COMMIT\0"])
+def test_a_line_that_breaks_before_anything_was_done_costs_nobody_an_answer(on_the_line: World, line: Line) -> None:
+    world, cuts, before = on_the_line, line.cuts, allows()
+    line.cut_before(b"BEGIN\0")
+    assert world.post("/sdk/check", SMALL).json()["allowed"] is True
+    assert line.cuts == cuts + 1
+    assert allows() - before == 1
+
+
+@pytest.mark.parametrize("answer", [b"COPY 1\0", b"COMMIT\0"])
 def test_wherever_a_transaction_breaks_off_there_is_no_allow_and_a_retry_gets_one(
     on_the_line: World, line: Line, answer: bytes
 ) -> None:

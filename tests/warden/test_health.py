@@ -153,7 +153,8 @@ def cut(tmp_path: Path, one: World) -> Iterator[tuple[Server, Path]]:
     query = {name: values[0] for name, values in parse_qs(parts.query).items()}
     link = tmp_path / "db"
     link.symlink_to(query["host"])
-    url = parts._replace(query=urlencode(query | {"host": str(link), "application_name": "cut"})).geturl()
+    cut = urlencode(query | {"host": str(link), "application_name": "cut"})
+    url = f"{parts.scheme}://{parts.netloc}{parts.path}?{cut}"  # geturl() drops an empty netloc, and its slashes
     with Server(DATABASE_URL=url, METRICS_TOKEN="") as server:
         yield server, link
 
