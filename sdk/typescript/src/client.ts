@@ -1,0 +1,323 @@
+/** The client: what an agent asks, waits for, takes and logs. */
+
+import { AgentWardenError, APIError, ApprovalRequiredError, PermissionDeniedError, ValidationError } from "./errors.js";
+import { encode, same, type Context } from "./json.js";
+import {
+  parseApproval,
+  parseCheck,
+  parseClaim,
+  parseIdentity,
+  parseLog,
+  type Approval,
+  type CheckResult,
+  type Claim,
+  type Identity,
+  type LogResult,
+  type LogStatus,
+} from "./models.js";
+import { newKey, post, retryable, sleep, Wire, type Options, type Request } from "./wire.js";
+
+const LONG_POLL = 30_000; // the most the server holds one
+const OUTAGE_PATIENCE = 300_000; // a wait for a person outlives a server that cannot be reached by so much
+const FLUSH_TIMEOUT = 2_000;
+const MOST_OVERDUE = 1_000;
+const LOG_STATUSES = ["success", "failed", "denied", "blocked", "pending", "pending_approval"];
+
+export interface CheckOptions {
+  /** Why the agent wants this, for the approver. */
+  reasoning?: string | undefined;
+  /** Seconds after which a request for approval is moot. */
+  expiresIn?: number | undefined;
+  /** The same key always gets the same answer; by default each call has its own, kept through its retries. */
+  idempotencyKey?: string | undefined;
+}
+
+export interface LogOptions {
+  ipAddress?: string | undefined;
+  /** The approval, or the decision, that this is the outcome of. */
+  approvalId?: string | null | undefined;
+  decisionId?: string | null | undefined;
+}
+
+export interface ExecuteOptions {
+  reasoning?: string | undefined;
+  expiresIn?: number | undefined;
+  /** Wait for a person where one has to decide; without it, ApprovalRequiredError is thrown. */
+  wait?: boolean | undefined;
+  /** Milliseconds; by default until it is decided or expires. */
+  waitTimeoutMs?: number | undefined;
+}
+
+export interface ProtectOptions<A extends unknown[]> extends ExecuteOptions {
+  agentId: string;
+  /** What is judged and shown: an object, or a function of the same arguments that returns one. */
+  context: Context | ((...args: A) => Context);
+  /** The arguments to call with when the approver changed the context; without it, such an approval is refused. */
+  apply?: ((approved: Context, ...args: A) => A) | undefined;
+}
+
+/** Asks Warden before an agent acts. Make one, share it, and close it. Whatever goes wrong, it never allows. */
+export class AgentWarden {
+  readonly #wire: Wire;
+  readonly #warn: (message: string) => void;
+  readonly #overdue: Request[] = [];
+  #flushing = false;
+
+  constructor(options: Options = {}) {
+    this.#wire = new Wire(options);
+    this.#warn = options.onWarning ?? ((message) => console.warn(`agentwarden: ${message}`));
+  }
+
+  /** Ask whether the agent may do the action now: act only if the result's `allowed` is true. */
+  async check(agentId: string, action: string, context?: Context | null, options: CheckOptions = {}): Promise<CheckResult> {
+    const body = {
+      agent_id: name("agentId", agentId),
+      action: name("action", action),
+      context: contextOf(context),
+      reasoning: options.reasoning,
+      expires_in: options.expiresIn,
+    };
+    const request = post("/sdk/check", body, options.idempotencyKey ?? newKey(), agentId, action);
+    return parseCheck(await this.#exchange(request));
+  }
+
+  /** Record what came of an action. */
+  async log(
+    agentId: string,
+    action: string,
+    status: LogStatus,
+    context?: Context | null,
+    options: LogOptions = {},
+  ): Promise<LogResult> {
+    return parseLog(await this.#exchange(logRequest(agentId, action, status, context, options)));
+  }
+
+  /** The approval as it stands. */
+  async getApproval(approvalId: string): Promise<Approval> {
+    return parseApproval(await this.#exchange({ method: "GET", path: path(approvalId) }), approvalId);
+  }
+
+  /**
+   * Wait until somebody decides, or the request ends otherwise; when `timeoutMs` are over, it is returned as it stands,
+   * still `pending`. A server that restarts meanwhile is waited for, five minutes at most.
+   */
+  async waitForApproval(approvalId: string, options: { timeoutMs?: number | undefined } = {}): Promise<Approval> {
+    const timeout = options.timeoutMs ?? Infinity;
+    if (!(timeout >= 0)) throw new ValidationError("timeoutMs is a number, at least 0");
+    const deadline = performance.now() + timeout;
+    let heard = performance.now();
+    let failures = 0;
+    for (;;) {
+      const askedAt = performance.now();
+      const wait = Math.floor(Math.min(LONG_POLL, Math.max(deadline - askedAt, 0)) / 1000);
+      const request: Request = { method: "GET", path: path(approvalId) + (wait ? `?wait=${wait}s` : "") };
+      let pause: number;
+      try {
+        const answer = await this.#wire.once(request, wait * 1000 + this.#wire.timeoutMs);
+        const approval = parseApproval(answer, approvalId);
+        heard = performance.now();
+        if (approval.status !== "pending" || heard >= deadline) return approval;
+        failures = 0;
+        // A proxy or an older server may answer at once: then ask once a second, not in a spin.
+        pause = wait ? Math.max(0, 1000 - (heard - askedAt)) : deadline - heard;
+      } catch (error) {
+        if (!retryable(error) || performance.now() >= Math.min(deadline, heard + OUTAGE_PATIENCE)) throw error;
+        pause = this.#wire.pause(failures++, error);
+      }
+      await sleep(Math.min(pause, Math.max(deadline - performance.now(), 0)));
+    }
+  }
+
+  /** Take an approval, once, before acting on it; the same `idempotencyKey` gets the same claim again after a crash. */
+  async claim(approvalId: string, idempotencyKey: string = newKey()): Promise<Claim> {
+    return parseClaim(await this.#exchange(post(`${path(approvalId)}/claim`, undefined, idempotencyKey)), approvalId);
+  }
+
+  /** Give up: nobody is asked any more. */
+  async cancel(approvalId: string): Promise<Approval> {
+    return parseApproval(await this.#exchange(post(`${path(approvalId)}/cancel`, undefined)), approvalId);
+  }
+
+  /** Whose key this is. */
+  async whoami(): Promise<Identity> {
+    return parseIdentity(await this.#exchange({ method: "GET", path: "/sdk/whoami" }));
+  }
+
+  /**
+   * Check, call `callback`, log what came of it, and return its value.
+   *
+   * A callback with a parameter is given the context that was approved; one without is called bare, and refused when the
+   * approver changed something it could not know of. What the callback throws is logged as `failed` and thrown again.
+   */
+  async execute<T>(
+    agentId: string,
+    action: string,
+    callback: (approved: Context) => T | Promise<T>,
+    context?: Context | null,
+    options: ExecuteOptions = {},
+  ): Promise<T> {
+    if (typeof callback !== "function") throw new ValidationError("callback is a function");
+    const asked = JSON.parse(encode(context ?? {})) as Context;
+    const result = await this.check(agentId, action, context, options);
+    const report = (status: LogStatus, told: Context, more: Context = {}): Promise<void> =>
+      this.#report(agentId, action, status, { ...told, ...more }, result);
+    const refuse = async (status: LogStatus, reason: string, code?: string): Promise<never> => {
+      await report(status, asked, { reason });
+      const about = { approvalId: result.approvalId, requestId: result.requestId, code };
+      throw new PermissionDeniedError(action, reason, about);
+    };
+    const mustBeTold = async (effective: Context | null): Promise<void> => {
+      if (effective !== null && callback.length === 0 && !same(asked, effective)) {
+        const reason = "it was approved with changes, and the callback takes no argument to learn of them";
+        await refuse("blocked", reason, "changed_by_approver");
+      }
+    };
+    let effective = result.effectiveContext;
+    if (result.requiresApproval) {
+      const approvalId = result.approvalId ?? "";
+      const approval = options.wait ? await this.waitForApproval(approvalId, { timeoutMs: options.waitTimeoutMs }) : null;
+      if (approval === null || approval.status === "pending") {
+        await report("pending_approval", asked);
+        const about = { requestId: result.requestId };
+        throw new ApprovalRequiredError(action, result.reason, approvalId, result.approvalUrl, about);
+      }
+      if (approval.status !== "approved") {
+        return refuse("denied", approval.reason ?? `The request was ${approval.status}`, approval.status);
+      }
+      await mustBeTold(approval.effectiveContext); // before the claim: one nobody can act upon is not used up
+      try {
+        effective = (await this.claim(approvalId)).effectiveContext;
+      } catch (error) {
+        if (error instanceof APIError && error.statusCode === 409) return refuse("blocked", error.message, error.code);
+        throw error;
+      }
+    } else if (!result.allowed) {
+      return refuse("blocked", result.reason ?? "denied");
+    }
+    await mustBeTold(effective);
+    const approved = structuredClone(effective ?? asked);
+    const started = performance.now();
+    let value: T;
+    try {
+      value = await callback(approved);
+    } catch (error) {
+      await report("failed", effective ?? asked, { error: describe(error) });
+      throw error;
+    }
+    await report("success", effective ?? asked, { duration_ms: Math.round(performance.now() - started) });
+    return value;
+  }
+
+  /** A function that asks before it runs: each call goes through `execute`. */
+  protect<A extends unknown[], R>(
+    action: string,
+    options: ProtectOptions<A>,
+  ): (run: (...args: A) => R | Promise<R>) => (...args: A) => Promise<R> {
+    return (run) =>
+      (...args) => {
+        const context = typeof options.context === "function" ? options.context(...args) : options.context;
+        const { apply } = options;
+        const asked = JSON.parse(encode(context)) as Context;
+        const callback = apply
+          ? (approved: Context) => run(...(same(asked, approved) ? args : apply(approved, ...args)))
+          : () => run(...args);
+        return this.execute(options.agentId, action, callback, context, options);
+      };
+  }
+
+  /** Try once more, for two seconds, to deliver what could not be reported. */
+  async close(): Promise<void> {
+    await this.#flush(FLUSH_TIMEOUT);
+    if (this.#overdue.length) this.#warn(`${this.#overdue.length} outcomes could not be reported to Warden`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #exchange(request: Request): ReturnType<Wire["exchange"]> {
+    const answer = await this.#wire.exchange(request);
+    if (this.#overdue.length) await this.#flush(FLUSH_TIMEOUT);
+    return answer;
+  }
+
+  /** Log an outcome; never throws. What the server cannot take now is sent later. */
+  async #report(agentId: string, action: string, status: LogStatus, context: Context, of: CheckResult): Promise<void> {
+    let request: Request | undefined;
+    try {
+      request = logRequest(agentId, action, status, context, { approvalId: of.approvalId, decisionId: of.decisionId });
+      await this.#exchange(request);
+    } catch (error) {
+      const kept = request && retryable(error) && this.#overdue.length < MOST_OVERDUE;
+      if (kept) this.#overdue.push(request as Request);
+      const told = error instanceof Error ? error.message : String(error);
+      this.#warn(`the outcome '${status}' of '${action}' ${kept ? "is kept for later" : "was not logged"}: ${told}`);
+    }
+  }
+
+  /** Send what is overdue, oldest first, until the first that the server cannot take. */
+  async #flush(milliseconds: number): Promise<void> {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    const deadline = performance.now() + milliseconds;
+    try {
+      for (let next = this.#overdue[0]; next; next = this.#overdue[0]) {
+        const left = deadline - performance.now();
+        if (left <= 0) return;
+        try {
+          await this.#wire.once(next, left);
+        } catch (error) {
+          if (retryable(error)) return;
+          this.#warn(`Warden refused an overdue outcome of '${next.action}': ${(error as Error).message}`);
+        }
+        this.#overdue.shift();
+      }
+    } finally {
+      this.#flushing = false;
+    }
+  }
+}
+
+function logRequest(
+  agentId: string,
+  action: string,
+  status: LogStatus,
+  context: Context | null | undefined,
+  options: LogOptions,
+): Request {
+  if (!LOG_STATUSES.includes(status)) throw new ValidationError(`status is one of ${LOG_STATUSES.join(", ")}`);
+  const body = {
+    agent_id: name("agentId", agentId),
+    action: name("action", action),
+    status,
+    context: contextOf(context),
+    ip_address: options.ipAddress,
+    approval_id: options.approvalId ?? undefined,
+    decision_id: options.decisionId ?? undefined,
+  };
+  return post("/sdk/log", body, newKey(), agentId, action);
+}
+
+function name(what: string, value: string): string {
+  if (typeof value === "string" && value.trim()) return value;
+  throw new ValidationError(`${what} is a text that is not empty`);
+}
+
+function contextOf(value: Context | null | undefined): Context | null {
+  if (value === null || value === undefined) return null;
+  if (typeof value === "object" && !Array.isArray(value)) return value;
+  throw new ValidationError("context is an object of JSON values");
+}
+
+function path(approvalId: string): string {
+  if (typeof approvalId === "string" && /^[A-Za-z0-9_-]{1,128}$/.test(approvalId)) return `/sdk/approvals/${approvalId}`;
+  throw new ValidationError("approvalId is an id such as apr_…");
+}
+
+/** A failure as data: its type, its message (shortened) and its code, where it has one. */
+function describe(error: unknown): Context {
+  if (!(error instanceof Error)) return { type: typeof error, message: String(error).slice(0, 2000), code: null };
+  const code = "code" in error && (typeof error.code === "string" || typeof error.code === "number") ? error.code : null;
+  const requestId = error instanceof AgentWardenError && error.requestId ? { request_id: error.requestId } : {};
+  return { type: error.name, message: error.message.slice(0, 2000), code, ...requestId };
+}

@@ -1,0 +1,28 @@
+/**
+ * Ask Warden before an agent acts: check, wait for a person, claim, act, log.
+ *
+ *     import { AgentWarden } from "agentwarden-client";
+ *
+ *     const guard = new AgentWarden();
+ *     if ((await guard.check("customer-support-bot", "stripe.refund", { amount: 42.5 })).allowed) { … }
+ *
+ * Whatever goes wrong, the answer is never an allow: a call returns what Warden said, or throws.
+ */
+
+export { AgentWarden } from "./client.js";
+export type { CheckOptions, ExecuteOptions, LogOptions, ProtectOptions } from "./client.js";
+export {
+  AgentNotFoundError,
+  AgentWardenError,
+  APIError,
+  ApprovalRequiredError,
+  AuthenticationError,
+  NetworkError,
+  PermissionDeniedError,
+  RateLimitError,
+  ValidationError,
+} from "./errors.js";
+export type { Context, Json } from "./json.js";
+export type { Approval, ApprovalStatus, CheckResult, Claim, Identity, LogResult, LogStatus } from "./models.js";
+export type { Options } from "./wire.js";
+export { VERSION } from "./wire.js";

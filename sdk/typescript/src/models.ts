@@ -1,0 +1,271 @@
+/**
+ * What Warden answers, and the strict reading of it. A field of the wrong type is not guessed at: the whole answer is
+ * refused with an APIError. Fields this version does not know are ignored.
+ */
+
+import { APIError } from "./errors.js";
+import { decode, type Context, type Json } from "./json.js";
+
+const STATUSES = ["pending", "approved", "denied", "expired", "cancelled"] as const;
+export type ApprovalStatus = (typeof STATUSES)[number];
+export type LogStatus = "success" | "failed" | "denied" | "blocked" | "pending" | "pending_approval";
+
+/** The answer to one check. Act only if `allowed` is true; it and `requiresApproval` never both are. */
+export interface CheckResult {
+  readonly allowed: boolean;
+  readonly requiresApproval: boolean;
+  readonly reason: string | null;
+  readonly approvalId: string | null;
+  readonly decisionId: string | null;
+  readonly permission: string | null;
+  readonly status: string | null;
+  readonly approvalUrl: string | null;
+  readonly expiresAt: Date | null;
+  readonly policyVersion: string | null;
+  /** What was approved, where an approval allowed this: that, and only that, is allowed. */
+  readonly effectiveContext: Context | null;
+  readonly requestId: string | undefined;
+}
+
+/** One entry of the log, as the server wrote it. */
+export interface LogResult {
+  readonly id: string;
+  readonly agentId: string;
+  readonly organizationId: string;
+  readonly action: string;
+  readonly status: string;
+  readonly context: Context | null;
+  readonly createdAt: Date;
+  readonly requestId: string | undefined;
+}
+
+/** The state of one approval. Claim it before acting. */
+export interface Approval {
+  readonly id: string;
+  readonly status: ApprovalStatus;
+  readonly reason: string | null;
+  readonly decidedAt: Date | null;
+  readonly decidedBy: string | null;
+  readonly expiresAt: Date | null;
+  readonly context: Context | null;
+  /** What was approved; null: exactly what was asked. */
+  readonly effectiveContext: Context | null;
+  readonly claimed: boolean;
+  readonly requestId: string | undefined;
+}
+
+/** An approval taken, once: the right to act, until `deadlineAt`. `receipt` is the whole answer, to keep as evidence. */
+export interface Claim {
+  readonly approvalId: string;
+  readonly digest: string;
+  readonly claimedAt: Date;
+  readonly deadlineAt: Date | null;
+  readonly effectiveContext: Context | null;
+  readonly receipt: Context;
+  readonly requestId: string | undefined;
+}
+
+/** Whose key this is; `agentId` null: it speaks for every agent of the organization. */
+export interface Identity {
+  readonly keyId: string;
+  readonly keyName: string;
+  readonly organizationId: string;
+  readonly mode: string;
+  readonly agentId: string | null;
+  readonly environment: string | null;
+  readonly requestId: string | undefined;
+}
+
+/** One HTTP answer, read to its end. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+}
+
+export function requestIdOf(answer: Answer): string | undefined {
+  const value = answer.headers.get("x-request-id") ?? "";
+  return /^[\x21-\x7e]{1,200}$/.test(value) ? value : undefined;
+}
+
+/** The body as one JSON object, or null. */
+export function objectOf(answer: Answer): Context | null {
+  const kind = (answer.headers.get("content-type") ?? "").split(";")[0]?.trim().toLowerCase();
+  if (kind !== "application/json") return null;
+  try {
+    const value = decode(answer.text);
+    return isObject(value) ? value : null;
+  } catch {
+    return null; // the caller says that the answer is malformed
+  }
+}
+
+function isObject(value: unknown): value is Context {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+class Fields {
+  constructor(
+    readonly value: Context,
+    private readonly answer: Answer,
+    private readonly where = "",
+  ) {}
+
+  static of(answer: Answer): Fields {
+    const value = objectOf(answer);
+    if (value === null) throw malformed(answer, "it is not one JSON object");
+    return new Fields(value, answer);
+  }
+
+  malformed(what: string): APIError {
+    return malformed(this.answer, what);
+  }
+
+  get requestId(): string | undefined {
+    return requestIdOf(this.answer);
+  }
+
+  private get(name: string): Json | undefined {
+    return Object.hasOwn(this.value, name) ? this.value[name] : undefined;
+  }
+
+  flag(name: string): boolean {
+    const value = this.get(name);
+    if (typeof value === "boolean") return value;
+    throw this.malformed(`'${this.where}${name}' is neither true nor false`);
+  }
+
+  text(name: string): string | null {
+    const value = this.get(name) ?? null;
+    if (value === null || typeof value === "string") return value;
+    throw this.malformed(`'${this.where}${name}' is not a text`);
+  }
+
+  need(name: string): string {
+    const value = this.text(name);
+    if (!value) throw this.malformed(`'${this.where}${name}' is missing`);
+    return value;
+  }
+
+  when(name: string): Date | null {
+    const value = this.text(name);
+    if (value === null) return null;
+    const moment = new Date(value);
+    if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(value) || Number.isNaN(moment.getTime())) {
+      throw this.malformed(`'${this.where}${name}' is not a time with a zone`);
+    }
+    return moment;
+  }
+
+  needWhen(name: string): Date {
+    const moment = this.when(name);
+    if (moment === null) throw this.malformed(`'${this.where}${name}' is missing`);
+    return moment;
+  }
+
+  object(name: string): Context | null {
+    const value = this.get(name) ?? null;
+    if (value === null || isObject(value)) return value;
+    throw this.malformed(`'${this.where}${name}' is not an object`);
+  }
+
+  fields(name: string): Fields | null {
+    const value = this.object(name);
+    return value && new Fields(value, this.answer, `${this.where}${name}.`);
+  }
+
+  sameId(id: string): void {
+    if (this.need("id") !== id) throw this.malformed("it is about another approval");
+  }
+}
+
+/** The error for an answer that cannot be read; it never quotes the body. */
+export function malformed(answer: Answer, what: string): APIError {
+  const about = { requestId: requestIdOf(answer), statusCode: answer.status };
+  return new APIError(`Warden's answer is malformed: ${what}`, about);
+}
+
+export function parseCheck(answer: Answer): CheckResult {
+  const fields = Fields.of(answer);
+  const result: CheckResult = {
+    allowed: fields.flag("allowed"),
+    requiresApproval: fields.flag("requires_approval"),
+    reason: fields.text("reason"),
+    approvalId: fields.text("approval_id"),
+    decisionId: fields.text("decision_id"),
+    permission: fields.text("permission"),
+    status: fields.text("status"),
+    approvalUrl: fields.text("approval_url"),
+    expiresAt: fields.when("expires_at"),
+    policyVersion: fields.text("policy_version"),
+    effectiveContext: fields.object("effective_context"),
+    requestId: fields.requestId,
+  };
+  if (result.allowed && result.requiresApproval) throw fields.malformed("both allowed and in need of approval");
+  if (result.requiresApproval && !result.approvalId) throw fields.malformed("'approval_id' is missing");
+  return result;
+}
+
+export function parseLog(answer: Answer): LogResult {
+  const fields = Fields.of(answer);
+  return {
+    id: fields.need("id"),
+    agentId: fields.need("agent_id"),
+    organizationId: fields.need("organization_id"),
+    action: fields.need("action"),
+    status: fields.need("status"),
+    context: fields.object("context"),
+    createdAt: fields.needWhen("created_at"),
+    requestId: fields.requestId,
+  };
+}
+
+export function parseApproval(answer: Answer, id: string): Approval {
+  const fields = Fields.of(answer);
+  fields.sameId(id);
+  const status = STATUSES.find((each) => each === fields.need("status"));
+  if (!status) throw fields.malformed("'status' is none of the five it may be");
+  const decision = fields.fields("decision");
+  return {
+    id,
+    status,
+    reason: decision?.text("reason") ?? null,
+    decidedAt: decision?.when("decided_at") ?? null,
+    decidedBy: decision?.text("decided_by") ?? null,
+    expiresAt: decision?.when("expires_at") ?? fields.when("expires_at"),
+    context: fields.object("context"),
+    effectiveContext: fields.object("effective_context"),
+    claimed: fields.object("claim") !== null,
+    requestId: fields.requestId,
+  };
+}
+
+export function parseClaim(answer: Answer, id: string): Claim {
+  const fields = Fields.of(answer);
+  fields.sameId(id);
+  if (fields.need("status") !== "approved") throw fields.malformed("claimed, but not approved");
+  const claim = fields.fields("claim");
+  if (!claim) throw fields.malformed("'claim' is missing");
+  return {
+    approvalId: id,
+    digest: claim.need("digest"),
+    claimedAt: claim.needWhen("claimed_at"),
+    deadlineAt: claim.when("deadline_at"),
+    effectiveContext: fields.object("effective_context"),
+    receipt: fields.value,
+    requestId: fields.requestId,
+  };
+}
+
+export function parseIdentity(answer: Answer): Identity {
+  const fields = Fields.of(answer);
+  return {
+    keyId: fields.need("key_id"),
+    keyName: fields.text("key_name") ?? "",
+    organizationId: fields.need("organization_id"),
+    mode: fields.need("mode"),
+    agentId: fields.text("agent_id"),
+    environment: fields.text("environment"),
+    requestId: fields.requestId,
+  };
+}

@@ -1,0 +1,166 @@
+"""sdk/typescript: its own tests, on a Node that is fetched if need be, and docs/typescript.md against a server."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from approvals.models import Approval
+from approvals.services import review
+from audit.models import Event
+from tests.client.node import node_and_npm
+from tests.docs.pages import ROOT, blocks, read, table
+from tests.gateway.conftest import World
+
+SOURCE = ROOT / "sdk/typescript"
+PAGE = "docs/typescript.md"
+EXAMPLES = {block.label: block.text for block in blocks(PAGE, "ts")}
+PRELUDE = """
+const payments = {
+  async refund(order: string, amount: number): Promise<void> {
+    console.log(JSON.stringify([order, amount]));
+  },
+};
+"""
+STRICT = ["--strict", "--target", "es2023", "--module", "nodenext", "--types", "node"]
+
+
+class Project:
+    """The package, built, and a user's project that has it installed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.node, self.npm = node_and_npm()
+        self.package = folder / "package"
+        self.user = folder / "user"
+        shutil.copytree(SOURCE, self.package, ignore=shutil.ignore_patterns("node_modules", "dist"))
+        self.environment = {**os.environ, "PATH": f"{Path(self.node).parent}:{os.environ['PATH']}"}
+        self.run(*self.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=self.package)
+        self.tsc("--project", str(self.package))
+        packed = self.run(*self.npm, "pack", "--ignore-scripts", "--json", cwd=self.package).stdout
+        self.packed: dict[str, Any] = json.loads(packed)[0]
+        self.user.mkdir()
+        (self.user / "package.json").write_text('{"type": "module"}')
+        tarball = str(self.package / self.packed["filename"])
+        self.run(*self.npm, "install", "--no-audit", "--no-fund", "--offline", tarball, cwd=self.user)
+        (self.user / "node_modules" / "@types").symlink_to(self.package / "node_modules" / "@types")
+        (self.user / "node_modules" / "undici-types").symlink_to(self.package / "node_modules" / "undici-types")
+        self.tsc(*STRICT, *(self.write(label).name for label in EXAMPLES), cwd=self.user)
+
+    def run(self, *command: str, cwd: Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0 or not check, done.stdout + done.stderr
+        return done
+
+    def tsc(self, *words: str, cwd: Path | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+        compiler = str(self.package / "node_modules" / "typescript" / "bin" / "tsc")
+        return self.run(self.node, compiler, *words, cwd=cwd or self.package, check=check)
+
+    def write(self, label: str) -> Path:
+        """An example of the page as a program of the user's: its imports, what it takes for granted, the rest."""
+        imports = "".join(re.findall(r"^import .*\n", EXAMPLES[label], re.M))
+        rest = re.sub(r"^import .*\n", "", EXAMPLES[label], flags=re.M)
+        file = self.user / f"{label}.ts"
+        file.write_text(imports + PRELUDE + rest)
+        return file
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(tmp_path_factory.mktemp("typescript"))
+
+
+def test_its_own_tests_pass_and_none_is_left_out(project: Project) -> None:
+    done = project.run(project.node, "--test", "--test-reporter=tap", "dist/test/", cwd=project.package, check=False)
+    assert done.returncode == 0, done.stdout
+    counts = dict(re.findall(r"^# (\w+) (\d+)$", done.stdout, re.M))
+    assert int(counts["pass"]) >= 57
+    assert (counts["fail"], counts["skipped"], counts["todo"], counts["cancelled"]) == ("0", "0", "0", "0")
+
+
+def test_the_package_holds_what_a_user_needs_and_no_test(project: Project) -> None:
+    files = {file["path"] for file in project.packed["files"]}
+    assert {"dist/src/index.js", "dist/src/index.d.ts", "dist/src/testing.js", "README.md", "package.json"} <= files
+    assert not [name for name in files if "test/" in name]
+    assert "dependencies" not in json.loads((SOURCE / "package.json").read_text())
+
+
+def test_a_users_mistake_is_a_type_error(project: Project) -> None:
+    wrong = project.user / "wrong.ts"
+    wrong.write_text(
+        'import { AgentWarden } from "agentwarden-client";\n'
+        "const guard = new AgentWarden();\n"
+        "const allowed: boolean = (await guard.check('bot', 'x.y')).alowed;\n"
+        "await guard.log('bot', 'x.y', 'done');\n"
+        "await guard.check('bot', 'x.y', { run: () => 1 });\n"
+    )
+    done = project.tsc(*STRICT, "--noEmit", wrong.name, cwd=project.user, check=False)
+    assert re.findall(r"wrong\.ts\((\d),", done.stdout) == ["3", "4", "5"]
+
+
+def approve_what_comes(world: World) -> None:
+    """A person who approves the first request."""
+    deadline = time.monotonic() + 60
+    try:
+        while (approval := Approval.objects.filter(state="pending").first()) is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert approval is not None
+        review(
+            approval_id=approval.id,
+            by=world.approver,
+            organization=world.acme,
+            verdict="approve",
+            reason="Go",
+            digest=approval.digest,
+            via="browser",
+        )
+    finally:
+        connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("label", "paid"), [("guard", 312.5), ("execute", 20), ("steps", 312.5)])
+def test_an_example_pays_what_warden_allowed(project: Project, world: World, label: str, paid: float) -> None:
+    type(world.bot).objects.filter(pk=world.bot.pk).update(slug="customer-support-bot")
+    person = threading.Thread(target=approve_what_comes, args=[world])
+    if paid > 200:
+        person.start()
+    ours = {"AGENTWARDEN_BASE_URL": world.server.url, "AGENTWARDEN_API_KEY": world.key}
+    done = project.run(project.node, f"{label}.js", cwd=project.user, **ours)
+    if paid > 200:
+        person.join()
+        assert Approval.objects.get().claimed_at is not None
+    assert json.loads(done.stdout) == ["ord_1042", paid]
+    assert [event.result for event in Event.objects.filter(kind="agent:action:log")] == ["success"]
+
+
+def test_the_example_for_tests_passes(project: Project) -> None:
+    project.run(project.node, "tests.js", cwd=project.user)
+
+
+def test_every_method_is_in_the_table() -> None:
+    source = (SOURCE / "src/client.ts").read_text()
+    methods = re.findall(r"^  (?:async )?([a-zA-Z]+)(?:<.*?>)?\(", source.partition("export class")[2], re.M)
+    named = [row["method"] for row in table(PAGE, "method", "what it does")]
+    assert sorted(named) == sorted(set(methods) - {"constructor"})
+
+
+def test_every_option_is_named() -> None:
+    options = re.findall(r"^  (\w+)\?:", (SOURCE / "src/wire.ts").read_text().partition("interface Options")[2], re.M)
+    said = read(PAGE).partition("\nOptions:")[2].partition("\n\n")[0]
+    assert [name for name in options if f"`{name}`" not in said] == []
