@@ -2,14 +2,17 @@
 
 from django.urls import path, re_path
 
-from agents.views import agents, detail, keys, permissions, reviews, rules, tiers
+from agents.views import agents, connect, detail, keys, permissions, reviews, rules, tiers
 
 app_name = "agents"
 urlpatterns = [
     path("agents/", agents.agent_list, name="list"),
     path("agents/new/", agents.agent_new, name="new"),
+    path("connect/", connect.connect_start, name="connect_start"),
     path("agents/<slug:slug>/", detail.detail, name="detail"),
     path("agents/<slug:slug>/about/", detail.about, name="about"),
+    path("agents/<slug:slug>/connect/", connect.connect, name="connect"),
+    path("agents/<slug:slug>/connect/arrived/", connect.connect_arrived, name="connect_arrived"),
     path("agents/<slug:slug>/keys/", keys.agent_keys, name="agent_keys"),
     path("agents/<slug:slug>/activity/", detail.activity, name="activity"),
     path("agents/<slug:slug>/history/", detail.agent_history, name="history"),

@@ -63,8 +63,19 @@ def paths(server, acme, people, bot: Agent) -> dict[str, str]:
     for item in signed.items.all():
         decide_item(item=item, by=people.admin, verdict="keep", reason="Somebody else owns it \u202e")
     sign_review(review=signed, by=people.admin, notes="Fine.")
-    tabs = ["detail", "about", "agent_keys", "activity", "history", "edit", "delete", "tier_new"]
-    plain = ["list", "new", "keys", "key_new", "permissions", "rules", "rule_new", "versions", "reviews"]
+    tabs = ["detail", "connect", "about", "agent_keys", "activity", "history", "edit", "delete", "tier_new"]
+    plain = [
+        "list",
+        "connect_start",
+        "new",
+        "keys",
+        "key_new",
+        "permissions",
+        "rules",
+        "rule_new",
+        "versions",
+        "reviews",
+    ]
     return (
         {name: reverse(f"agents:{name}") for name in plain}
         | {name: reverse(f"agents:{name}", args=[bot.slug]) for name in tabs}
@@ -124,6 +135,12 @@ def test_every_page_is_accessible_and_whole(chromium, server, people, paths, the
     page.get_by_role("button", name="Create the key").click()
     expect(page.get_by_text("Copy it now")).to_be_visible()
     wrong += check(page, "key_made")
+    page.goto(server.url + paths["connect"])
+    page.get_by_role("button", name="Make a live key").click()
+    page.get_by_role("button", name="Send it").click()
+    expect(page.locator("#arrived")).to_contain_text("It works")
+    page.evaluate("scrollTo(0, 0)")
+    wrong += check(page, "connected")
     page.context.close()
     assert wrong == []
 
@@ -186,4 +203,17 @@ def test_all_of_it_works_without_javascript(chromium, server, people, paths, bot
     page.get_by_role("button", name="Suspend").click()
     expect(page.get_by_text("It is suspended")).to_be_visible()
     assert Agent.objects.get(pk=bot.pk).status == "suspended"
+    page.context.close()
+
+
+def test_a_key_is_made_and_its_first_request_arrives_without_a_reload(chromium, server, people, paths):
+    page = logged_in(chromium, server.url, people.admin)
+    page.goto(server.url + paths["connect"])
+    page.get_by_role("button", name="Make a live key").click()
+    expect(page.locator("#arrived")).to_contain_text("Nothing yet")
+    page.get_by_role("button", name="Send it").click()
+    expect(page.locator("[data-try-said]")).to_contain_text("Allowed by 'stripe.refund.small'")
+    expect(page.locator("#arrived")).to_contain_text("It works")
+    expect(page.locator("#arrived")).to_contain_text("stripe.refund")
+    assert page.refused == []
     page.context.close()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from agents.connecting import FRAMEWORKS, Asked
 from approvals.models import Approval
 from approvals.services import review
 from audit.models import Event
@@ -52,7 +53,9 @@ class Project:
         self.run(*self.npm, "install", "--no-audit", "--no-fund", "--offline", tarball, cwd=self.user)
         (self.user / "node_modules" / "@types").symlink_to(self.package / "node_modules" / "@types")
         (self.user / "node_modules" / "undici-types").symlink_to(self.package / "node_modules" / "undici-types")
-        self.tsc(*STRICT, *(self.write(label).name for label in EXAMPLES), cwd=self.user)
+        asked = Asked("", "support-bot", "stripe.refund")
+        (self.user / "connect.ts").write_text(FRAMEWORKS["typescript"].steps(asked)[-1].text)
+        self.tsc(*STRICT, *(self.write(label).name for label in EXAMPLES), "connect.ts", cwd=self.user)
 
     def run(self, *command: str, cwd: Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -147,6 +150,13 @@ def test_an_example_pays_what_warden_allowed(project: Project, world: World, lab
         assert Approval.objects.get().claimed_at is not None
     assert json.loads(done.stdout) == ["ord_1042", paid]
     assert [event.result for event in Event.objects.filter(kind="agent:action:log")] == ["success"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_snippet_of_the_connect_page_runs(project: Project, world: World) -> None:
+    ours = {"AGENTWARDEN_BASE_URL": world.server.url, "AGENTWARDEN_API_KEY": world.key}
+    done = project.run(project.node, "connect.js", cwd=project.user, **ours)
+    assert done.stdout == "allowed: act now\n"
 
 
 def test_the_example_for_tests_passes(project: Project) -> None:
