@@ -19,7 +19,8 @@ from gateway.writer import Unavailable, session
 
 log = structlog.get_logger(__name__)
 WINDOW = 60  # seconds
-RETRY_REDIS = 5.0  # seconds
+RETRY_REDIS = 2.0  # seconds
+REDIS_PATIENCE = 0.1  # seconds for an answer: who hangs is away, and no check waits for more than this, once
 PATIENCE = 5.0  # seconds for one counting
 
 
@@ -44,11 +45,12 @@ class Limits:
 
     def __init__(self, redis_url: str, conninfo: dict[str, Any]) -> None:
         self._redis = redis.asyncio.Redis.from_url(
-            redis_url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=None
+            redis_url, socket_timeout=REDIS_PATIENCE, socket_connect_timeout=0.5, retry=None
         )
         self._conninfo = session(conninfo)
         self._connection: AsyncConnection[Any] | None = None
-        self._redis_away_until = 0.0
+        self._redis_is_there = True
+        self._looking: asyncio.Task[None] | None = None
         self._waiting: dict[uuid.UUID, list[tuple[asyncio.Future[int], int]]] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -57,10 +59,10 @@ class Limits:
         self._task = asyncio.create_task(self._run(), name="limits")
 
     async def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
+        for task in filter(None, (self._task, self._looking)):
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+                await task
         await self._redis.aclose()
         if self._connection:
             await self._connection.close()
@@ -98,14 +100,22 @@ class Limits:
 
     async def _count(self, wanted: dict[uuid.UUID, int]) -> dict[uuid.UUID, int]:
         """Adds to the counts of this minute and returns them."""
-        loop = asyncio.get_running_loop()
-        if loop.time() >= self._redis_away_until:
+        if self._redis_is_there:
             try:
                 return await self._count_in_redis(wanted)
             except (RedisError, OSError) as error:
-                self._redis_away_until = loop.time() + RETRY_REDIS
+                self._redis_is_there = False
+                self._looking = asyncio.create_task(self._look_for_redis(), name="looking for Redis")
                 log.warning("gateway.redis_away", error=type(error).__name__)
         return await self._count_in_postgres(wanted)
+
+    async def _look_for_redis(self) -> None:
+        """Asks until it answers, beside the checks: none of them waits for a Redis that hangs."""
+        while not self._redis_is_there:
+            await asyncio.sleep(RETRY_REDIS)
+            with contextlib.suppress(RedisError, OSError):  # away still
+                self._redis_is_there = bool(await self._redis.ping())
+        log.info("gateway.redis_back")
 
     async def _count_in_redis(self, wanted: dict[uuid.UUID, int]) -> dict[uuid.UUID, int]:
         minute = int(time.time()) // WINDOW
@@ -120,6 +130,8 @@ class Limits:
     async def _count_in_postgres(self, wanted: dict[uuid.UUID, int]) -> dict[uuid.UUID, int]:
         if self._connection is None or self._connection.closed:
             self._connection = await AsyncConnection.connect(**self._conninfo, autocommit=True)
+            # Counts of a minute may be lost with a crash of the database: no check waits for the disk because of them.
+            await self._connection.execute("SET synchronous_commit = off")
         keys = sorted(wanted)
         cursor = await self._connection.execute(
             "INSERT INTO gateway_ratewindow AS w (key_id, minute, count)"

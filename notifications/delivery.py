@@ -20,7 +20,7 @@ from notifications.fanning import fan_out
 from notifications.models import Attempt, Delivery
 from notifications.transports import TransportError, email, slack, webhook
 
-__all__ = ["deliver", "due", "fan_out", "wait"]
+__all__ = ["deliver", "due", "fan_out", "send_due", "wait"]
 log = structlog.get_logger(__name__)
 TRANSPORTS: dict[str, Callable[[Delivery], str]] = {
     "email": email.send,
@@ -37,6 +37,14 @@ SAID = 500  # characters of an answer that are kept
 def due(limit: int = 200) -> list[uuid.UUID]:
     """Deliveries to send now that no worker holds, longest due first."""
     return list(_sendable(database_now()).order_by("due_at").values_list("id", flat=True)[:limit])
+
+
+def send_due(limit: int = 20) -> int:
+    """Sends up to `limit` of what is due, longest due first. Returns how many it found; others may have been faster."""
+    found = due(limit)
+    for delivery_id in found:
+        deliver(delivery_id)
+    return len(found)
 
 
 @spans.traced("delivery")

@@ -19,9 +19,16 @@ log = structlog.get_logger(__name__)
 
 
 def fan_out(limit: int = 100) -> int:
-    """Turns up to `limit` announcements into deliveries. Returns how many; one that fails waits for the next sweep."""
+    """Turns up to `limit` announcements into deliveries. Returns how many.
+
+    One that fails waits for the next sweep; however many fail, those behind them are reached.
+    """
     due = Announcement.objects.filter(fanned_out_at=None).order_by("id").values_list("id", flat=True)
-    return sum(_fan_out(announcement_id) for announcement_id in list(due[:limit]))
+    found, done = list(due[:limit]), 0
+    while found and not done:
+        done = sum(map(_fan_out, found))
+        found = list(due.filter(id__gt=found[-1])[:limit])
+    return done
 
 
 def _fan_out(announcement_id: uuid.UUID) -> bool:

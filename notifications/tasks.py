@@ -1,24 +1,22 @@
-"""What Celery runs for messages. Each may run twice, or at once."""
+"""What Celery runs for messages. It may run twice, or at once."""
 
-import uuid
+import time
 
 from celery import shared_task
 
-from notifications import delivery, digests
+from notifications import delivery, digests, hints
+
+TURN = 3.0  # seconds: what else the worker has to do waits no longer behind a long queue of messages
 
 
 @shared_task
 def sweep() -> None:
-    """Works out who must hear what happened, and has what is due sent: every few seconds, and when hinted."""
-    while delivery.fan_out():
-        pass
-    while digests.digest_due():
-        pass
-    for delivery_id in delivery.due():
-        deliver.apply_async((str(delivery_id),), expires=30, retry=False)
+    """Works out who must hear what happened, and sends what is due: every few seconds, and when hinted.
 
-
-@shared_task
-def deliver(delivery_id: str) -> None:
-    """Sends one message."""
-    delivery.deliver(uuid.UUID(delivery_id))
+    Rows are the queue, not the broker: what is long is gone through in turns, by as many workers as there are.
+    """
+    until = time.monotonic() + TURN
+    while delivery.fan_out(20) + digests.digest_due(20) + delivery.send_due(20):
+        if time.monotonic() > until:
+            hints.poke()
+            return

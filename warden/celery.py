@@ -1,14 +1,36 @@
 """The Celery application: `celery -A warden worker`, `celery -A warden beat`."""
 
 import os
+from typing import Any
 
+import kombu
 from celery import Celery
+from celery.app.amqp import AMQP
 from celery.signals import beat_init, setup_logging, worker_init
 
 from warden.checks import refuse_to_start
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "warden.settings")
-app = Celery("warden")
+
+
+class Connection(kombu.Connection):
+    """Looks for a broker that is away every two seconds, without end.
+
+    Celery's own pause grows to half a minute, and what is owed must be told within 30 seconds of the broker's return.
+    """
+
+    def _ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
+        pause = min(kwargs.get("interval_max", 2), 2)  # publishing asks for none
+        return super()._ensure_connection(*args, **kwargs | {"interval_max": pause})
+
+
+class Messages(AMQP):
+    """Celery's messages, over our connection."""
+
+    Connection = Connection
+
+
+app = Celery("warden", amqp=Messages)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["approvals", "notifications", "notifications.alerts", "notifications.reviews", "gateway"])
 

@@ -20,15 +20,18 @@ OURS = re.compile(r"DATABASE_|REDIS_|WARDEN_|SITE_URL|SECRET_KEY|DJANGO_|STATIC_
 
 
 class Whole:
-    """`with Whole(folder) as warden:` runs script/run --no-demo in an empty home and waits until it is ready."""
+    """`with Whole(folder) as warden:` runs script/run --no-demo in an empty home and waits until it is ready.
 
-    def __init__(self, folder: Path) -> None:
+    `settings` are variables of the environment, such as EMAIL_HOST="127.0.0.1".
+    """
+
+    def __init__(self, folder: Path, **settings: str) -> None:
         self.home = Home(folder)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.output = folder.with_suffix(".out")
         self._environment = {name: value for name, value in os.environ.items() if not OURS.match(name)}
-        self._environment |= {"WARDEN_HOME": str(folder), "PORT": str(self.port)}
+        self._environment |= settings | {"WARDEN_HOME": str(folder), "PORT": str(self.port)}
 
     def __enter__(self) -> Self:
         with self.output.open("wb") as output:
@@ -79,22 +82,22 @@ class Whole:
         named = processes.find(lambda argv: any(home in word or cluster in word for word in argv))
         return sorted({*processes.find_marked(self.home.marker), *named} - {os.getpid()})
 
-    def child(self, *words: str) -> int | None:
+    def child(self, words: str) -> int | None:
         """The supervisor's child whose command line has these words; None while it is not running."""
-        for pid in _children(self.process.pid):
-            line = _command_line(pid)
-            if all(word in line for word in words):
-                return pid
-        return None
+        return next((pid for pid in _children(self.process.pid) if words in _command_line(pid)), None)
 
     def victims(self, what: str) -> list[int]:
         """The processes that `what` names, now."""
-        if what == "web worker":
-            main = self.child("granian")
-            return list(_children(main)) if main else []
-        words = {"web": "granian", "celery": "celery worker", "postgres": "/postgres", "valkey": "valkey"}[what]
-        found = self.child(*words.split())
-        return [found] if found else []
+        words = {
+            "web": "granian",
+            "celery": "worker --concurrency",
+            "postgres": "/postgres",
+            "valkey": "valkey",
+        }
+        main = self.child(words[what.removesuffix(" worker")])
+        if main and what.endswith(" worker"):  # the processes that do the work
+            return list(_children(main))
+        return [main] if main else []
 
     def kill(self, what: str) -> None:
         """kill -9 of it, as soon as it is there."""

@@ -128,6 +128,18 @@ def test_one_that_cannot_be_worked_out_does_not_keep_the_others_from_being_told(
     assert Announcement.objects.get(fanned_out_at=None).target == "not an approval"  # left, and logged each time
 
 
+def test_any_number_that_cannot_be_worked_out_keep_nobody_from_being_told(acme: Acme, smtp: Desk) -> None:
+    with transaction.atomic():
+        announce([(acme.organization.id, "live", "approval.requested", f"not an approval {n}") for n in range(5)])
+    requested(acme)
+    assert delivery.fan_out(2) == 1
+    assert delivery.fan_out(2) == 0
+    assert delivery.send_due(2) == 2  # a sweep goes on in turns
+    assert delivery.send_due(2) == 1
+    assert delivery.send_due(2) == 0
+    assert len(smtp.inbox) == 3
+
+
 def test_news_is_only_told_of_what_is_committed(acme: Acme) -> None:
     with pytest.raises(RuntimeError, match="outside a transaction"):
         announce([(acme.organization.id, "live", "approval.requested", "apr_x")])

@@ -295,6 +295,7 @@ CELERY_BROKER_URL = broker(REDIS_URL)
 CELERY_BROKER_TRANSPORT_OPTIONS = _visibility | {"max_retries": 1, "interval_start": 0, "interval_max": 0}
 CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = CELERY_VISIBILITY_TIMEOUT = None
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # without end
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True
@@ -304,9 +305,9 @@ CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_DEFAULT_QUEUE = "warden"
 CELERY_BEAT_SCHEDULE_FILENAME = str(WARDEN_HOME / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
-    "expire": {"task": "approvals.tasks.expire", "schedule": 5.0, "options": {"expires": 5}},
+    "expire": {"task": "approvals.tasks.expire", "schedule": 5.0, "options": {"expires": 30}},
     "deliver": {"task": "notifications.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
-    "alerts": {"task": "notifications.alerts.tasks.evaluate", "schedule": 15.0, "options": {"expires": 15}},
+    "alerts": {"task": "notifications.alerts.tasks.evaluate", "schedule": 15.0, "options": {"expires": 60}},
     "reviews": {"task": "notifications.reviews.tasks.remind", "schedule": 3600.0, "options": {"expires": 600}},
     "forget": {"task": "gateway.tasks.forget", "schedule": 3600.0, "options": {"expires": 600}},
 }
