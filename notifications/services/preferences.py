@@ -1,11 +1,11 @@
-"""How one person hears from one organization: theirs to say, nobody else's."""
+"""How one person hears from one organization: theirs to say, and that of whoever runs Warden."""
 
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from accounts.by import tell
+from accounts.by import By, tell
 from accounts.models import Membership
 from audit.clock import database_now
 from audit.ids import show_id
@@ -20,8 +20,8 @@ def preference_of(membership: Membership) -> Preference:
     return Preference.objects.filter(membership=membership).first() or Preference(membership=membership)
 
 
-def change(*, membership: Membership, **fields: Any) -> Preference:
-    """Changes the fields that are given. Raises ValidationError."""
+def change(*, membership: Membership, by: By | None = None, **fields: Any) -> Preference:
+    """Changes the fields that are given; by the person themselves, unless `by` says otherwise. Raises ValidationError."""
     with transaction.atomic():
         # The membership's row, not the preference's, which may not exist yet, is what two savers queue on.
         Membership.objects.select_for_update(of=("self",)).get(pk=membership.pk)
@@ -43,7 +43,11 @@ def change(*, membership: Membership, **fields: Any) -> Preference:
         if changes:
             target = show_id("mem", membership.pk)
             tell(
-                "preference:change", organization=membership.organization, by=membership, target=target, changes=changes
+                "preference:change",
+                organization=membership.organization,
+                by=by or membership,
+                target=target,
+                changes=changes,
             )
     return preference
 

@@ -30,7 +30,7 @@ from warden.embedded import processes
 from warden.embedded.valkey import Valkey
 
 IN_FULL = os.environ.get("OWED") == "full"
-REQUESTS, DEATHS, AWAY = (2_000, 60, 60.0) if IN_FULL else (40, 6, 4.0)  # AWAY: seconds without a broker, twice
+REQUESTS, DEATHS, AWAY = (2_000, 60, 15.0) if IN_FULL else (40, 6, 4.0)  # AWAY: seconds without a broker, twice
 AGENTS, PAUSE = (8, 1.6) if IN_FULL else (4, 4.0)  # PAUSE: seconds between an agent's requests, on average
 TOLD, ALL_TOLD = 30.0, 300.0  # seconds after the broker's return; at the end
 CHECKS, ROUNDS = (2_000, 5) if IN_FULL else (600, 3)

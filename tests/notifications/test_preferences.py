@@ -1,11 +1,14 @@
 """How people want to hear: quiet hours, digests, what is critical, and the pages where they say so."""
 
+import io
+import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 
@@ -282,6 +285,30 @@ def test_what_makes_no_sense_is_said_and_kept(
     assert answer.status_code == 422
     assert said in answer.content.decode()
     assert not Preference.objects.exists()
+
+
+def test_who_runs_warden_says_it_by_command(acme: Acme) -> None:
+    def run(*words: str) -> dict[str, object]:
+        out = io.StringIO()
+        place = ["--organization", acme.organization.slug, "--json"]
+        call_command("set_notifications", acme.viewer.email, *words, *place, stdout=out)
+        return dict(json.loads(out.getvalue()))
+
+    said = run("--mail", "hourly", "--quiet", "22:00-07:00", "--timezone", "Europe/Berlin", "--no-critical")
+    assert (said["mail"], said["quiet_from"], said["critical_always"]) == ("hourly", "22:00", False)
+    assert said["digest_due_at"]
+    assert run("--no-quiet", "--test") | {"digest_due_at": None} == said | {
+        "quiet_from": None,
+        "quiet_until": None,
+        "test_mode": True,
+        "digest_due_at": None,
+    }
+    kinds = Event.objects.filter(kind__endswith=":preference:change").values_list("kind", flat=True)
+    assert set(kinds) == {"system:preference:change"}
+    with pytest.raises(CommandError, match="no such time zone"):
+        run("--timezone", "Mars/Olympus")
+    with pytest.raises(CommandError, match="does not belong"):
+        call_command("set_notifications", acme.stranger.email, "--organization", acme.organization.slug)
 
 
 def test_a_stranger_who_belongs_nowhere_is_led_to_where_one_joins(enter: Enter, db: None) -> None:  # noqa: F811
