@@ -21,7 +21,7 @@ def preference_of(membership: Membership) -> Preference:
 
 
 def change(*, membership: Membership, by: By | None = None, **fields: Any) -> Preference:
-    """Changes the fields that are given; by the person themselves, unless `by` says otherwise. Raises ValidationError."""
+    """Changes the fields that are given; by the person themselves, unless `by` says who. Raises ValidationError."""
     with transaction.atomic():
         # The membership's row, not the preference's, which may not exist yet, is what two savers queue on.
         Membership.objects.select_for_update(of=("self",)).get(pk=membership.pk)
