@@ -77,7 +77,9 @@ def cases(approvals: Iterable[Approval], organization: Organization) -> dict[uui
     """Approvals of one organization as the rules see them, in five queries at most whatever their number."""
     approvals = list(approvals)
     reviews: dict[uuid.UUID, list[Review]] = {}
-    for review in Review.objects.filter(approval__in=[approval.id for approval in approvals]).order_by("id"):
+    for review in Review.objects.filter(approval__in=[approval.id for approval in approvals], voided_at=None).order_by(
+        "id"
+    ):
         reviews.setdefault(review.approval_id, []).append(review)
     votes = [review for each in reviews.values() for review in each]
     voters = {person for each in votes for person in (each.user_id, each.on_behalf_of_id) if person}

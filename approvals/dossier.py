@@ -1,14 +1,16 @@
 """Everything a person needs to decide one request, and what became of it."""
 
+import json
 import statistics
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from accounts.models import Membership
 from agents.words import rule_sentence, step_sentence
-from approvals import comments, rules, states
+from approvals import comments, editing, rules, states
 from approvals.case import case_of, person_of
-from approvals.models import Approval, Comment, Review
+from approvals.models import Approval, Comment, Edit, Review
 from approvals.rows import Row, row
 from audit.clock import database_now
 from audit.models import Event
@@ -66,6 +68,9 @@ class Dossier:
     asked_again: int
     logs: list[Event]
     talk: Talk
+    edits: list[Edit]
+    asked: dict[str, Any] | None
+    editable: bool
     follows: Approval | None
     followed_by: Approval | None
 
@@ -92,13 +97,16 @@ def dossier(approval: Approval, membership: Membership, now: datetime) -> Dossie
         ],
         similar=similar(approval),
         reviews=[
-            Said(review, review.user_id in line.tally.counted)
+            Said(review, review.voided_at is None and review.user_id in line.tally.counted)
             for review in approval.reviews.select_related("user", "on_behalf_of").order_by("id")
         ],
         trail=[*trail(approval.organization_id, approval.approval_id, limit=TRAIL, but=[ASKED]), *asked],
         asked_again=max(0, events.filter(kind=ASKED).count() - 1),
         logs=list(events.filter(kind=LOGGED).order_by("at", "id")[:LOGS]),
         talk=talk(approval, membership),
+        edits=list(approval.edits.select_related("user").order_by("id")),
+        asked=json.loads(approval.asked_context) if approval.is_edited else None,
+        editable=bool(editing.fields(case.rule, approval.context_data)),
         follows=approval.follows,
         followed_by=approval.followed_by.first() if approval.code == states.CHANGES else None,
     )

@@ -80,6 +80,8 @@ class Held:
     code: str = ""
     told: int = 0
     frozen_at: datetime | None = None  # since when the kill switch holds its deadlines
+    asked: str | None = None  # the digest of what the agent asked, where a person changed it
+    asked_context: str = ""
 
     @property
     def approval_id(self) -> str:
@@ -106,9 +108,11 @@ HELD = ", ".join(Held.__dataclass_fields__)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What an ask came to: `new`, the same one still `pending`, `claimed` (the one allow), or a stored `refused`."""
+    """What an ask came to: `new`, the same one still `pending`, `claimed` (the one allow), a stored `refused`, or
+    `edited`: approved, but as a person changed it, so that what was asked now is not allowed.
+    """
 
-    kind: Literal["new", "pending", "claimed", "refused"]
+    kind: Literal["new", "pending", "claimed", "refused", "edited"]
     held: Held
 
 
@@ -154,6 +158,8 @@ async def _round(
             replies[index] = reply
             if reply.kind == "pending" and (others := set(request.requesters) - set(held.requesters)):
                 await _join(connection, held, sorted(others))
+        elif held and _claimable(held, now) and held.digest != request.digest:
+            replies[index] = Reply("edited", held)
         elif held and _claimable(held, now):
             # One of them claims; the others look again, and see it claimed.
             if held.id in to_claim:
@@ -241,12 +247,14 @@ def _claimable(held: Held, now: datetime) -> bool:
 
 
 # One row a digest, however often it was asked before; and the open one, whatever the clocks of the machines that made
-# the identifiers say.
+# the identifiers say. What a person changed is found by what it was and by what it is.
 LATEST = (
-    f"SELECT {HELD} FROM approvals_approval WHERE digest = ANY(%s)"  # noqa: S608
+    f"SELECT {HELD} FROM approvals_approval WHERE digest = ANY(%(wanted)s)"  # noqa: S608
     " AND (state = 'pending' OR (state = 'approved' AND claimed_at IS NULL AND lapsed_at IS NULL))"
-    " UNION ALL SELECT latest.* FROM unnest(%s::text[]) AS wanted (value) CROSS JOIN LATERAL"
+    " UNION ALL SELECT latest.* FROM unnest(%(wanted)s::text[]) AS wanted (value) CROSS JOIN LATERAL"
     f" (SELECT {HELD} FROM approvals_approval WHERE digest = wanted.value ORDER BY id DESC LIMIT 1) AS latest"
+    " UNION ALL SELECT edited.* FROM unnest(%(wanted)s::text[]) AS wanted (value) CROSS JOIN LATERAL"
+    f" (SELECT {HELD} FROM approvals_approval WHERE asked = wanted.value ORDER BY id DESC LIMIT 1) AS edited"
 )
 
 
@@ -254,11 +262,20 @@ async def _latest(connection: Connection, digests: set[str]) -> dict[str, Held]:
     wanted = sorted(digests)
     latest: dict[str, Held] = {}
     async with connection.cursor(row_factory=class_row(Held)) as cursor:
-        await cursor.execute(LATEST, [wanted, wanted])
+        await cursor.execute(LATEST, {"wanted": wanted})
         async for held in cursor:
-            if held.is_open or held.digest not in latest:
-                latest[held.digest] = held
+            for name in {held.digest, held.asked} & digests:
+                if name is not None and _prevails(held, latest.get(name), name):
+                    latest[name] = held
     return latest
+
+
+def _prevails(held: Held, other: Held | None, digest: str) -> bool:
+    """Whether `held` speaks for a digest rather than `other`: the open one, what is exactly that, the later."""
+    if other is None:
+        return True
+    ranks = [(each.is_open, each.digest == digest, each.id) for each in (held, other)]
+    return ranks[0] > ranks[1]
 
 
 async def _claim(connection: Connection, ids: list[uuid.UUID], now: datetime, key: str = "") -> dict[uuid.UUID, Held]:

@@ -54,6 +54,8 @@ class Approval(models.Model):
     rule = models.JSONField(help_text="The approval rule, as it was.")
     policy_version = models.CharField(max_length=32)
     digest = models.CharField(max_length=64, help_text="SHA-256, hex, of what is decided; see approvals.digest.")
+    asked = models.CharField(max_length=64, null=True, help_text="The digest of what was asked, where it was changed.")
+    asked_context = models.TextField(blank=True, default="", db_default="", help_text="The context of that.")
 
     state = models.CharField(max_length=9, choices=states.STATES, default=states.PENDING)
     created_at = models.DateTimeField()
@@ -100,6 +102,7 @@ class Approval(models.Model):
             ),
             models.Index(fields=["organization", "mode", "agent", "-id"], name="approval_agent"),
             models.Index(fields=["organization", "mode", "agent", "action", "-id"], name="approval_similar"),
+            models.Index(fields=["asked", "-id"], name="approval_asked", condition=Q(asked__isnull=False)),
             models.Index(fields=["digest", "-id"], name="approval_digest"),  # the cool-down of an identical check
             # The request that a new one is asked again after: approvals.intake
             models.Index(
@@ -125,6 +128,11 @@ class Approval(models.Model):
             ),
             models.CheckConstraint(condition=Q(state__in=list(states.STATES)), name="approval_state"),
             models.CheckConstraint(
+                condition=Q(asked=None, asked_context="")
+                | (Q(asked__isnull=False) & ~Q(asked=F("digest")) & ~Q(asked_context="")),
+                name="approval_asked_pair",
+            ),
+            models.CheckConstraint(
                 condition=Q(state="pending", decided_at=None) | (~Q(state="pending") & Q(decided_at__isnull=False)),
                 name="approval_decided_at",
             ),
@@ -142,6 +150,11 @@ class Approval(models.Model):
 
     def __str__(self) -> str:
         return self.approval_id
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether what is decided is not what the agent asked."""
+        return self.asked is not None
 
     @property
     def approval_id(self) -> str:
@@ -185,16 +198,39 @@ class Review(models.Model):
         max_length=8, choices=list(LEVELS.items()), default=SLACK, help_text="How sure it is that they said it."
     )
     created_at = models.DateTimeField(db_default=Now())
+    voided_at = models.DateTimeField(null=True, help_text="When the request was changed after this vote.")
 
     class Meta:
         ordering = ["id"]
         constraints = [
-            models.UniqueConstraint(fields=["approval", "user"], name="review_once"),
-            models.UniqueConstraint("approval", Coalesce("on_behalf_of", "user"), name="review_voice_once"),
+            models.UniqueConstraint(fields=["approval", "user"], name="review_once", condition=Q(voided_at=None)),
+            models.UniqueConstraint(
+                "approval", Coalesce("on_behalf_of", "user"), name="review_voice_once", condition=Q(voided_at=None)
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.user}: {self.verdict}"
+
+
+class Edit(models.Model):
+    """One change of what a request asks, before it was decided. `approvals.edits` writes it; nothing changes it."""
+
+    approval = models.ForeignKey(Approval, models.CASCADE, related_name="edits")
+    user = models.ForeignKey(User, models.PROTECT, related_name="+")
+    reason = models.TextField()
+    changes = models.JSONField(help_text="[field, before, after] of each.")
+    context_before = models.TextField()
+    digest_before = models.CharField(max_length=64)
+    digest_after = models.CharField(max_length=64)
+    via = models.CharField(max_length=8)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.reason[:60]}"
 
 
 class Comment(models.Model):

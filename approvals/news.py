@@ -20,13 +20,14 @@ from notifications.letters import letter, plain
 from notifications.models import Announcement
 from notifications.registry import Facts, Mail, Topic, Waiting
 
-ASKING = {"approval.requested", "approval.reminder", "approval.escalated"}
+ASKING = {"approval.requested", "approval.reminder", "approval.escalated", "approval.edited"}
 WAITING = ASKING | {"approval.resumed"}
 EVENTS = {
     "approval.requested": "A request waits for a person",
     "approval.reminder": "A request still waits",
     "approval.escalated": "A request was escalated to further people",
     "approval.resumed": "A request goes on after a stop, by a later deadline",
+    "approval.edited": "A request was changed by a person, and waits for others",
     "approval.approved": "A request was approved",
     "approval.denied": "A request was denied",
     "approval.expired": "A request expired, undecided",
@@ -38,6 +39,7 @@ _OPENINGS = {
     "approval.reminder": "{agent} still waits for a person to decide whether it may {what}.",
     "approval.escalated": "Nobody decided yet whether {agent} may {what}: you are asked now.",
     "approval.resumed": "The stop is released: {agent} waits again for a person to decide whether it may {what}.",
+    "approval.edited": "Changed by a person: {agent} would {what}, and waits for others to decide.",
     "approval.approved": "Approved: {agent} may {what}.",
     "approval.denied": "Denied: {agent} may not {what}.",
     "approval.expired": "Expired, undecided: {agent} may not {what}.",

@@ -120,7 +120,7 @@ def lapse_due(limit: int = 500) -> int:
 
 
 def _said_already(approval: Approval, by: User, verdict: str, digest: str) -> bool:
-    return Review.objects.filter(approval=approval, user=by, verdict=verdict, digest=digest).exists()
+    return Review.objects.filter(approval=approval, user=by, verdict=verdict, digest=digest, voided_at=None).exists()
 
 
 def _vote(approval: Approval, *, by: User, verdict: str, said: dict[str, Any], now: datetime) -> None:

@@ -25,7 +25,7 @@ SELECT a.id, a.rule, a.escalated, a.digest, a.expires_at, a.requesters, a.editor
     ),
     ARRAY(
         SELECT jsonb_build_array(r.user_id, r.on_behalf_of_id, r.verdict, r.digest)
-        FROM approvals_review r WHERE r.approval_id = a.id ORDER BY r.id
+        FROM approvals_review r WHERE r.approval_id = a.id AND r.voided_at IS NULL ORDER BY r.id
     ),
     ARRAY(
         SELECT jsonb_build_array(m.user_id, m.role, ARRAY(

@@ -57,6 +57,7 @@ _OTHERS = {
     "approval:denied": Sentence("circle-x", "{action} of {agent} was denied, by {actor} last[: {reason}]"),
     "record:rotate": Sentence("refresh-cw", "{actor} rotated the key that signs the record"),
     "record:accept": Sentence("octagon-alert", "{actor} accepted a restored record[: {reason}]"),
+    "approval:edit": Sentence("file-pen-line", "{actor} changed {edited} of {action} that {agent} asked[: {reason}]"),
     "review:changes": Sentence("message-square-warning", "{actor} asked {agent} to change {action}[: {reason}]"),
     "comment:comment": Sentence("message-square", "{actor} commented on {action} of {agent}[, for {mentioned}]"),
     "comment:question": Sentence(

@@ -24,6 +24,7 @@ from gateway.jobs import Check, Refusal, actor
 from gateway.writer import Batch
 
 ASKED = "This action requires human approval"
+EDITED = "Not as asked: approved in a changed form"
 UNSAID = ("error", "condition_error")
 BECAUSE = 300  # characters
 LARGEST = Decimal(10) ** 20  # the first amount that an approval cannot show
@@ -183,6 +184,10 @@ def settle_ask(judged: Judged, reply: intake.Reply, batch: Batch) -> Answer:
                 context=judged.job.context,
             )
             return _answer(judged, batch, entry, allowed=True, status="allowed", reason=reason, held=held)
+        case "edited":
+            reason = f"{EDITED} by {held.decided_by_label}: read {held.approval_id}, claim it, and do exactly that"
+            entry = _entry(judged, "agent:check:deny", "deny", reason, held.approval_id, digest=held.digest)
+            return _answer(judged, batch, entry, status="denied", reason=reason, held=held, code="edited")
         case "refused":
             reason = refusal(held, held.status(batch.now))
             entry = _entry(judged, "agent:check:deny", "deny", reason, held.approval_id, digest=held.digest)
@@ -208,6 +213,7 @@ def _answer(
     allowed: bool = False,
     held: intake.Held | None = None,
     cacheable: bool = False,
+    code: str = "",
 ) -> Answer:
     row = batch.record(entry)
     permission = judged.decision.permission
@@ -225,8 +231,8 @@ def _answer(
             approval_id=held.approval_id if held else UNSET,
             approval_url=approval_url(held) if held else UNSET,
             expires_at=timestamp(held.expires_at) if held and status == "pending" else UNSET,
-            effective_context=msgspec.Raw(held.context.encode()) if held and allowed else UNSET,
-            code=held.code if held and held.code else UNSET,
+            effective_context=msgspec.Raw(held.context.encode()) if held and (allowed or code) else UNSET,
+            code=code or (held and held.code) or UNSET,
             cacheable=cacheable,
         ),
         "requires_approval" if status == "pending" else judged.decision.code,

@@ -147,6 +147,7 @@ def show(held: Held, now: Any, thread: Iterable[Said] = ()) -> ApprovalAnswer:
     approved = status == states.APPROVED
     ended = held.decided_at or held.expires_at
     context = msgspec.Raw(held.context.encode())
+    asked = msgspec.Raw(held.asked_context.encode()) if held.asked else context
     return ApprovalAnswer(
         id=held.approval_id,
         agent_id=held.agent_slug,
@@ -157,7 +158,7 @@ def show(held: Held, now: Any, thread: Iterable[Said] = ()) -> ApprovalAnswer:
         digest=held.digest,
         paused_at=timestamp(held.frozen_at) if held.frozen_at else UNSET,
         approval_url=approval_url(held),
-        context=context,
+        context=asked,
         effective_context=context if approved else UNSET,
         decision=UNSET
         if status == states.PENDING

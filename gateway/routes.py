@@ -253,7 +253,7 @@ async def _stream(
     while True:
         held, now, thread = view
         status = held.status(now)
-        state = f"{status}:{held.claimed_at}:{held.frozen_at}:{len(thread)}"
+        state = f"{status}:{held.claimed_at}:{held.frozen_at}:{held.digest}:{len(thread)}"
         if state != said:
             data = encode(show(held, now, thread)).decode()
             named = "paused" if status == states.PENDING and held.frozen_at else status

@@ -1,11 +1,13 @@
 """Approvals by script: read by those who may see them, decided by those who may in the browser, by the same rules."""
 
+import json
+
 import pytest
 
-from approvals.models import Review
+from approvals.models import Approval, Review
 from audit.models import Event
 from tests.api.conftest import Api, a_token
-from tests.factories import a_member, a_rule, an_agent, an_approval
+from tests.factories import a_member, a_permission, a_rule, an_agent, an_approval
 
 
 @pytest.fixture
@@ -124,3 +126,26 @@ def test_people_talk_by_script_where_their_role_lets_them(world, approver, viewe
     assert approver("POST", path, {"text": " "}, 422)["code"] == "text_required"
     owner = Api(a_token(a_member(world.acme, "owner"), "approvals:read", "approvals:decide"))
     owner("POST", path, {"text": "Without the scope"}, 403)
+
+
+def test_a_change_by_script_takes_the_same_rules_and_keeps_both_digests(world, approver):
+    a_member(world.acme, "approver")  # who decides it then
+    rule = a_rule(world.acme, edits_allowed=True, edit_fields=["customer_id"])
+    tier = a_permission(world.bot, "stripe.refund.large", "ask", max_amount=1000, approval_rule=rule)
+    row = an_approval(agent=world.bot, action="stripe.refund", amount="500.00", context={"customer_id": "cus_1"})
+    Approval.objects.filter(id=row.id).update(
+        rule=rule.snapshot(), permission=json.dumps(json.loads(row.permission) | {"id": str(tier.id)})
+    )
+    path = f"approvals/{row.approval_id}/change"
+    assert approver("POST", path, {"values": {"amount": "1"}, "reason": "Less"}, 403)["code"] == "edits"
+    assert approver("POST", path, {"values": {"customer_id": "cus_2"}}, 422)["code"] == "reason_required"
+    sent = {"values": {"customer_id": "cus_2"}, "reason": "The other one", "digest": row.digest}
+    changed = approver("POST", path, sent, 200)
+    assert changed["context"]["customer_id"] == "cus_2"
+    assert changed["asked_context"]["customer_id"] == "cus_1"
+    assert changed["asked_digest"] == row.digest != changed["digest"]
+    assert [(each["by"], each["changes"]) for each in changed["edits"]] == [
+        (approver.person.email, [{"field": "customer_id", "before": "cus_1", "after": "cus_2"}])
+    ]
+    assert approver("POST", path, sent, 403)["code"] == "editor"
+    assert approver("POST", f"approvals/{row.approval_id}/approve", status=403)["code"] == "editor"

@@ -101,6 +101,9 @@ class Rule(Struct):
     escalation: list[Step]
     assurance: Assurance
     confirm_critical: bool
+    edits_allowed: bool
+    edit_fields: list[str]
+    grants_allowed: bool
     created_at: Moment
 
 
@@ -111,6 +114,25 @@ class ReviewAnswer(Struct):
     changes: Annotated[bool, Meta(description="A denial that asks for changes.")]
     via: str
     assurance: Assurance
+    voided_at: Annotated[Moment | None, Meta(description="The request was changed after this vote.")]
+    created_at: Moment
+
+
+class Changed(Struct):
+    field: str
+    before: str | int | float | bool
+    after: str | int | float | bool
+
+
+class EditAnswer(Struct):
+    """One change of a request by a person."""
+
+    by: str
+    reason: str
+    changes: list[Changed]
+    digest_before: str
+    digest_after: str
+    via: str
     created_at: Moment
 
 
@@ -123,13 +145,15 @@ class Approval(Struct):
     agent_id: str
     agent: str
     action: str
-    context: Annotated[msgspec.Raw, Meta(description="What the agent asked, as it is decided.")]
+    context: Annotated[msgspec.Raw, Meta(description="What is decided: what the agent asked, as people changed it.")]
+    asked_context: Annotated[msgspec.Raw | None, Meta(description="What the agent asked, where people changed it.")]
     reasoning: Annotated[str, Meta(description="Unverified: written by the agent.")]
     amount: Decimal | None
     currency: str
     environment: str
     risk: Risk
     digest: str
+    asked_digest: str | None
     permission: Annotated[msgspec.Raw, Meta(description="The tier that asked, as it was.")]
     rule: Annotated[dict[str, Any], Meta(description="The approval rule, as it was.")]
     policy_version: str
@@ -145,6 +169,7 @@ class Approval(Struct):
     outcome: str
     outcome_at: Moment | None
     reviews: list[ReviewAnswer]
+    edits: list[EditAnswer]
     url: str
 
 
@@ -326,6 +351,9 @@ def rule(row: agents.ApprovalRule) -> Rule:
         escalation=[Step(**step) for step in named(row.escalation)],
         assurance=row.assurance,  # type: ignore[arg-type]
         confirm_critical=row.confirm_critical,
+        edits_allowed=row.edits_allowed,
+        edit_fields=row.edit_fields,
+        grants_allowed=row.grants_allowed,
         created_at=row.created_at,
     )
 
@@ -340,12 +368,14 @@ def approval(row: approvals.Approval, now: datetime) -> Approval:
         agent=row.agent_slug,
         action=row.action,
         context=msgspec.Raw(row.context.encode()),
+        asked_context=msgspec.Raw(row.asked_context.encode()) if row.is_edited else None,
         reasoning=row.reasoning,
         amount=plain(row.amount),
         currency=row.currency,
         environment=row.environment,
         risk=row.risk,  # type: ignore[arg-type]
         digest=row.digest,
+        asked_digest=row.asked,
         permission=msgspec.Raw(row.permission.encode()),
         rule=row.rule,
         policy_version=row.policy_version,
@@ -368,9 +398,22 @@ def approval(row: approvals.Approval, now: datetime) -> Approval:
                 each.changes,
                 each.via,
                 each.assurance,  # type: ignore[arg-type]
+                each.voided_at,
                 each.created_at,
             )
             for each in row.reviews.all()
+        ],
+        edits=[
+            EditAnswer(
+                each.user.email,
+                each.reason,
+                [Changed(*line) for line in each.changes],
+                each.digest_before,
+                each.digest_after,
+                each.via,
+                each.created_at,
+            )
+            for each in row.edits.all()
         ],
         url=f"{settings.SITE_URL}/approvals/{row.approval_id}",
     )

@@ -4,20 +4,20 @@ import uuid
 
 from django.db.models import Q, QuerySet
 
-from approvals import comments, states
+from approvals import comments, edits, states
 from approvals.models import Approval, still_waits
 from approvals.rules import Verdict
 from approvals.services import review
 from audit.clock import database_now
 from audit.ids import read_id
 from warden.api import answers, finding
-from warden.api.bodies import ApprovalsQuery, Decide, Deny, NewComment
+from warden.api.bodies import ApprovalsQuery, Change, Decide, Deny, NewComment
 from warden.api.endpoint import Call, endpoint
 from warden.api.errors import Failure
 
 
 def _approvals(call: Call) -> QuerySet[Approval]:
-    return Approval.objects.filter(organization=call.organization).prefetch_related("reviews__user")
+    return Approval.objects.filter(organization=call.organization).prefetch_related("reviews__user", "edits__user")
 
 
 def _one(call: Call, approval_id: str) -> Approval:
@@ -59,6 +59,22 @@ def approve(call: Call, approval_id: str, body: Decide) -> answers.Approval:
 def deny(call: Call, approval_id: str, body: Deny) -> answers.Approval:
     """Deny a request. Say why: the agent gets to read it."""
     return _review(call, approval_id, body, "deny", changes=body.changes)
+
+
+@endpoint("POST", "approvals/{approval_id}/change", "approvals:decide")
+def change_approval(call: Call, approval_id: str, body: Change) -> answers.Approval:
+    """Change what a request asks, where its rule lets you. The votes so far are void, and others decide it."""
+    row = _one(call, approval_id)
+    edits.edit(
+        approval_id=row.pk,
+        by=call.membership.user,
+        organization=call.organization,
+        values=body.values,
+        reason=body.reason,
+        digest=body.digest or row.digest,
+        via="api",
+    )
+    return get_approval(call, approval_id)
 
 
 @endpoint("GET", "approvals/{approval_id}/comments", "approvals:read")

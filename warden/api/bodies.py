@@ -151,6 +151,16 @@ class ChangeRule(Struct, forbid_unknown_fields=True):
     confirm_critical: (
         Annotated[bool, Meta(description="Who approves what is critical types the action's name.")] | UnsetType
     ) = UNSET
+    edits_allowed: (
+        Annotated[bool, Meta(description="Whether whoever decides may change `edit_fields` first.")] | UnsetType
+    ) = UNSET
+    edit_fields: (
+        Annotated[list[Line], Meta(max_length=50, description="Fields of the context.", examples=[["amount"]])]
+        | UnsetType
+    ) = UNSET
+    grants_allowed: (
+        Annotated[bool, Meta(description="Whether approving may allow more of the same kind.")] | UnsetType
+    ) = UNSET
 
 
 class NewRule(ChangeRule, kw_only=True):
@@ -179,6 +189,15 @@ class Deny(Decide):
     changes: Annotated[bool, Meta(description="Ask for changes: the agent is told to ask again as `reason` says.")] = (
         False
     )
+
+
+class Change(Decide):
+    """What to change of the context before it is approved."""
+
+    values: Annotated[
+        dict[str, str | int | float | bool],
+        Meta(description="Fields that the rule lets change, with their new values."),
+    ] = {}
 
 
 class Evidence(Struct, forbid_unknown_fields=True):

@@ -18,6 +18,7 @@ FIELDS = (
     "minutes",
     "assurance",
     "confirm_critical",
+    "grants_allowed",
 )
 
 
@@ -89,6 +90,15 @@ class Command(AgentsCommand):
         )
         parser.add_argument("--assurance", choices=list(LEVELS), help="the least it takes to decide")
         parser.add_argument("--confirm-critical", action=BooleanOptionalAction, help="critical ones are typed out")
+        parser.add_argument(
+            "--editable",
+            type=names,
+            metavar="FIELDS",
+            help="fields of the context that whoever decides may change first, by commas; none is none",
+        )
+        parser.add_argument(
+            "--grants-allowed", action=BooleanOptionalAction, help="approving may allow more of the same kind"
+        )
         parser.add_argument("--default", action="store_true", help="for tiers that name no rule")
 
     def run(self, **options: Any) -> tuple[Any, str]:
@@ -98,6 +108,8 @@ class Command(AgentsCommand):
             fields["escalation"] = [each for each in options["escalate"] if each]
         if options["alternatives"] is not None:
             fields["alternatives"] = [each for each in options["alternatives"] if each]
+        if options["editable"] is not None:
+            fields |= {"edits_allowed": bool(options["editable"]), "edit_fields": options["editable"]}
         if options["default"]:
             fields["is_default"] = True
         rule = organization.approval_rules.filter(name=options["name"]).first()
