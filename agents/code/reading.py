@@ -134,9 +134,17 @@ def read(files: Iterable[File]) -> Value:
         value = read_file(file)
         if not isinstance(value.content, dict):
             raise broken(value.mark, "A file is a mapping: keys, each with its value.")
-        merged = value if merged is None else overlay(merged, value)
+        merged = value if merged is None else overlay(_with_tests(merged, value), value)
     assert merged is not None
     return _without_nulls(merged)
+
+
+def _with_tests(under: Value, over: Value) -> Value:
+    """What lies below keeps nothing of its own where both have tests: those of all files are run."""
+    one, two = under.entries.get("tests"), over.entries.get("tests")
+    if one and two and isinstance(one[1].content, list) and isinstance(two[1].content, list):
+        two[1].content[:0] = one[1].content
+    return under
 
 
 def overlay(under: Value, over: Value) -> Value:

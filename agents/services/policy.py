@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
@@ -12,9 +13,12 @@ from django.db import transaction
 from accounts.by import lock
 from accounts.models import Organization
 from accounts.rules import Refused
+from agents import policy
 from agents.code import diff as differing
+from agents.code import scenarios
+from agents.code.compiled import compile_state
 from agents.code.diff import Change
-from agents.code.document import Read, convert
+from agents.code.document import Read, convert, references
 from agents.code.reading import Broken, File, Problem, read
 from agents.code.state import State, channels, current, desired, in_order, owned_by
 from agents.models import Agent, AppliedPolicy, ApprovalRule, Permission
@@ -103,6 +107,30 @@ def plan(
     if problems:
         raise Broken(problems)
     return made
+
+
+def proposed(
+    organization: Organization, files: Iterable[File], *, values: Mapping[str, str] | None = None, prune: bool = False
+) -> tuple[Plan, policy.Policy]:
+    """What the files would make, as a plan and as the policy that would decide: to ask it, not to apply it.
+
+    An address that is named counts as unknown: it decides nothing. Raises Broken.
+    """
+    document = convert(read(files))
+    known = {f"{kind}:{name}": "" for kind, name in references(document)} | dict(values or {})
+    made = _plan(organization, document, known, prune=prune)
+    try:
+        return made, compile_state(organization, made.after)
+    except ValueError as error:
+        raise Broken([Problem(document.tree.mark.file, 0, 0, f"{error}.")]) from error
+
+
+def run_tests(
+    organization: Organization, files: Iterable[File], *, now: datetime, prune: bool = False
+) -> scenarios.Report:
+    """Runs the files' scenarios on what they would make, or on what there is where they hold nothing else."""
+    made, compiled = proposed(organization, files, prune=prune)
+    return scenarios.run(made.read, made.after, compiled, now)
 
 
 def apply(

@@ -87,3 +87,25 @@ def test_the_schema_is_there_for_every_editor_and_knows_what_the_server_reads(db
     assert check.is_valid(good)
     assert not check.is_valid(good | {"agents": {"bot": {"permission": {}}}})
     assert not check.is_valid({"agents": {}})
+
+
+TESTS = """\
+tests:
+  - {name: mail, agent: support-bot, action: email.send, expect: allow}
+  - {name: reading waits, agent: support-bot, action: crm.read, context: {amount: 5}, expect: allow}
+"""
+
+
+def test_scenarios_are_run_for_whoever_may_read(viewer):
+    answer = viewer("POST", "policy/test", body(FILE + TESTS), 200)
+    assert (answer["passed"], answer["failed"], answer["coverage"]) == (1, 1, 100.0)
+    assert answer["results"][1]["wrong"].startswith("expected allow, came to ask")
+    assert answer["results"][1]["line"] == 9
+    assert answer["junit"].startswith("<?xml")
+
+
+def test_a_backtest_is_for_those_who_may_read_the_record(owner, viewer):
+    answer = owner("POST", "policy/backtest", body(days=30), 200)
+    assert (answer["looked_at"], answer["differs"], answer["next"]) == (0, 0, None)
+    assert viewer("POST", "policy/backtest", body())[0] == 403
+    assert owner("POST", "policy/backtest", body(after="evt_x"))[0] == 422

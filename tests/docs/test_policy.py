@@ -1,7 +1,10 @@
 """docs/policy.md: its file is one that is applied, and its errors are told as it says."""
 
+import shlex
+
 import pytest
 import yaml
+from agentwarden.cli._table import parser
 from jsonschema import Draft202012Validator
 
 from accounts.by import COMMAND_LINE
@@ -9,6 +12,7 @@ from accounts.models import Organization
 from agents.code.document import schema
 from agents.code.reading import Broken, File
 from agents.services import policy as policies
+from audit.clock import database_now
 from tests.docs.pages import blocks
 from tests.factories import a_member, an_organization
 
@@ -46,3 +50,19 @@ def test_an_error_is_told_as_the_page_says(organization: Organization) -> None:
 
 def test_the_schema_takes_it() -> None:
     assert list(Draft202012Validator(dict(schema())).iter_errors(yaml.safe_load(shown("warden.yaml")))) == []
+
+
+def test_the_scenarios_hold(organization: Organization) -> None:
+    files = [File("warden.yaml", shown("warden.yaml")), File("tests.yaml", shown("tests.yaml"))]
+    report = policies.run_tests(organization, files, now=database_now())
+    assert [each.wrong for each in report.failed] == []
+    assert len(report.results) == 4
+
+
+def test_the_pipeline_runs_commands_that_there_are() -> None:
+    workflow = yaml.safe_load(shown(".github/workflows/policy.yaml"))
+    lines = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+    commands = [shlex.split(line)[1:] for line in lines if line.startswith("agentwarden ")]
+    assert len(commands) == 6
+    for words in commands:
+        parser(words[0]).parse_args(words)

@@ -22,6 +22,7 @@ from warden.api import (  # noqa: F401 - they register themselves
     keys,
     organization,
     policy,
+    policy_trials,
     record,
     reviews,
     rules,

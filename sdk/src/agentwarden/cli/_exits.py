@@ -19,7 +19,7 @@ class Exit(IntEnum):
 
 EXITS = {
     Exit.OK: "allowed, approved, or done",
-    Exit.DENIED: "denied",
+    Exit.DENIED: "denied, or a check or test that does not hold",
     Exit.USAGE: "wrong arguments or settings",
     Exit.WAITING: "a person has not decided yet",
     Exit.ENDED: "expired, cancelled, claimed before, or changed by the approver",
