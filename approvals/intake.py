@@ -17,9 +17,11 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from approvals import clock, rules, states
+from approvals.receipts import approvers
 from approvals.standing import GONE, standing
 from audit.ids import new_id, show_id
 from audit.leaf import SYSTEM, Actor, Entry
+from audit.receipts import ASKED
 
 CHANNEL = "warden_approval"
 Connection = AsyncConnection[Any]
@@ -114,6 +116,7 @@ class Reply:
 
     kind: Literal["new", "pending", "claimed", "refused", "edited"]
     held: Held
+    approved_by: list[dict[str, str]] = field(default_factory=list)  # of what is claimed
 
 
 async def fetch(connection: Connection, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Held]:
@@ -179,9 +182,10 @@ async def _round(
                 await _give_up(connection, approval_id, now, entries)
                 again.append(to_claim.pop(approval_id))
         claimed = await _claim(connection, list(to_claim), now)
+        approved_by = await approvers(connection, list(claimed))
         for approval_id, index in to_claim.items():
             if approval_id in claimed:
-                replies[index] = Reply("claimed", claimed[approval_id])
+                replies[index] = Reply("claimed", claimed[approval_id], approved_by[approval_id])
             else:
                 again.append(index)
     if to_insert:
@@ -287,6 +291,8 @@ async def _claim(connection: Connection, ids: list[uuid.UUID], now: datetime, ke
         )
         claimed = {held.id: held async for held in cursor}
     await announce(connection, [("approval.claimed", held) for held in claimed.values()])
+    if claimed:
+        await connection.execute("SELECT pg_notify(%s, '')", [ASKED])
     return claimed
 
 

@@ -90,6 +90,22 @@ class Checkpoint(models.Model):
         return f"{self.log_id} {self.size}"
 
 
+class Verification(models.Model):
+    """One time that a log was read again from its first event to its last checkpoint, and what came of it."""
+
+    log = models.ForeignKey(Log, models.PROTECT, related_name="verifications")
+    at = models.DateTimeField()
+    size = models.BigIntegerField(help_text="Of the checkpoint it was held against.")
+    index = models.BigIntegerField(null=True, help_text="The first that is wrong, where one can be named.")
+    problem = models.TextField(blank=True, help_text="Empty: everything holds.")
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.problem or "holds"
+
+
 class Receipt(models.Model):
     """What the sequencer signed of one claim."""
 
@@ -124,13 +140,3 @@ class Sequencer(models.Model):
 
     def __str__(self) -> str:
         return self.refusal or "well"
-
-
-def newest(log: Log) -> Checkpoint | None:
-    """The last checkpoint of a log."""
-    return log.checkpoints.order_by("-size").first()
-
-
-def covering(log: Log, index: int) -> Checkpoint | None:
-    """The first checkpoint that has the leaf at `index`; None while there is none yet."""
-    return log.checkpoints.filter(size__gt=index).order_by("size").first()

@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from audit.ids import new_id, show_id
 from audit.leaf import read_body
-from audit.log import Checkpoint, Leaf, Log, Receipt, Sequencer, SigningKey, Tile  # noqa: F401 - Django looks here
+from audit.log import Checkpoint, Leaf, Log, Receipt, Sequencer, SigningKey, Tile, Verification  # noqa: F401 - Django looks here
 from audit.sentences import Part, icon, tell
 
 # The kinds that make up most rows by far. A search for one of these fills its page soon from `event_page`; every other
@@ -80,6 +80,8 @@ class Event(models.Model):
             models.CheckConstraint(condition=Q(mode__in=["live", "test", ""]), name="event_mode"),
             models.CheckConstraint(condition=Q(actor_type__in=["agent", "person", "system"]), name="event_actor_type"),
         ]
+
+    proved_at: int | None = None  # see audit.proofs.mark
 
     def __str__(self) -> str:
         return f"{self.kind} {self.event_id}"

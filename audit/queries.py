@@ -18,6 +18,7 @@ from audit.ids import read_id
 from audit.leaf import Mode
 from audit.models import FREQUENT_KINDS, Event
 from audit.names import names
+from audit.proofs import mark
 
 PAGE = 50
 PATIENCE = 3_000  # milliseconds one search may take
@@ -108,7 +109,7 @@ def trail(organization_id: uuid.UUID, *targets: str, limit: int = 100, but: Coll
     decisions = [number for target in named if (number := read_id("dec", target))]
     found = _brief(Event.objects.filter(organization_id=organization_id))
     about, themselves = found.filter(target__in=named), found.filter(id__in=decisions).exclude(target__in=named)
-    return list(_union([about, themselves] if decisions else [about], limit))
+    return mark(list(_union([about, themselves] if decisions else [about], limit)))
 
 
 def get(organization_id: uuid.UUID, event_id: uuid.UUID, mode: Mode) -> Event | None:

@@ -13,6 +13,8 @@ from audit.canonical import canonical
 from audit.leaf import read_body
 
 RECEIPTED = ["agent:approval:claim"]
+ASKED = "warden_sequence"  # NOTIFY: somebody waits for a receipt
+SIGNED = "warden_receipt"  # NOTIFY: it is there; the payload is what it is about, as apr_…
 TYPE = "warden-receipt+jwt"
 
 

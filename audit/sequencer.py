@@ -19,14 +19,12 @@ from audit import kept, note, signing
 from audit.connection import conninfo
 from audit.merkle import Tree
 from audit.partitions import make_ahead
-from audit.receipts import RECEIPTED, receipt
+from audit.receipts import ASKED, RECEIPTED, SIGNED, receipt
 from audit.signing import Connection, Key, Refused
 from audit.startup import check_log
 
 log = structlog.get_logger(__name__)
 LOCK = 0x57415244  # "WARD"
-CHANNEL = "warden_sequence"  # NOTIFY: somebody waits for a receipt
-SIGNED = "warden_receipt"  # NOTIFY: what was waited for, as apr_…
 TURN = 0.4  # seconds between turns: a checkpoint follows its events within a second
 HURRY = 0.02  # seconds between turns while somebody waits for a receipt
 PATIENCE = 1.0  # seconds for which it hurries: another transaction may hold the horizon back
@@ -246,7 +244,7 @@ def _hold(connection: Connection, stopped: Callable[[], bool]) -> None:
             return
         time.sleep(RETRY)
     log.info("record.sequencer_holds")
-    connection.execute(f"LISTEN {CHANNEL}")
+    connection.execute(f"LISTEN {ASKED}")
     while not stopped():
         try:
             _sequence(connection, Sequencer.start(connection), stopped)

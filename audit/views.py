@@ -15,8 +15,10 @@ from audit.check import verify_row
 from audit.export import lines, stream
 from audit.filters import Filters
 from audit.ids import read_id, show_id
+from audit.log import Leaf
 from audit.models import Event
 from audit.names import names
+from audit.proofs import mark
 from audit.record import record
 from audit.sentences import SENTENCES
 
@@ -57,7 +59,7 @@ def index(request: MemberRequest) -> HttpResponse:
 @reads_the_record
 def detail(request: MemberRequest, evt_id: str) -> HttpResponse:
     """One event: in words, its exact bytes, whether they still match their leaf, and its trail."""
-    event = _event(request, evt_id)
+    event = event_of(request, evt_id)
     related = queries.trail(request.organization.id, event.target, show_id("dec", event.id), limit=20)
     return render(
         request,
@@ -67,6 +69,10 @@ def detail(request: MemberRequest, evt_id: str) -> HttpResponse:
             "checked": verify_row(event),
             "leaf": bytes(event.leaf).hex(),
             "command": f"(printf '\\0'; cat {event.event_id}.json) | sha256sum",
+            "leaf_of": Leaf.objects.select_related("log").filter(event_id=event.id).first(),
+            "proved_at": mark([event])[0].proved_at,
+            "verify": f"warden-verify --proof {event.event_id}.tlog-proof --event {event.event_id}.json"
+            " --public-key warden-keys.txt",
             "trail": [each for each in related if each.mode in (request.mode, "")],
         },
     )
@@ -76,8 +82,8 @@ def detail(request: MemberRequest, evt_id: str) -> HttpResponse:
 @reads_the_record
 def body(request: MemberRequest, evt_id: str) -> HttpResponse:
     """The canonical body as a file, byte for byte: its leaf is SHA-256 of a zero byte and this."""
-    event = _event(request, evt_id)
-    return HttpResponse(event.body.encode(), "application/json", headers=_attachment(f"{event.event_id}.json"))
+    event = event_of(request, evt_id)
+    return HttpResponse(event.body.encode(), "application/json", headers=attachment(f"{event.event_id}.json"))
 
 
 @require_POST
@@ -102,7 +108,7 @@ def export(request: MemberRequest) -> HttpResponseBase:
     return StreamingHttpResponse(
         stream(chunks) if isinstance(request, ASGIRequest) else chunks,
         content_type="application/jsonl",
-        headers=_attachment(name),
+        headers=attachment(name),
     )
 
 
@@ -113,7 +119,8 @@ def _given(params: QueryDict) -> QueryDict:
     return given
 
 
-def _event(request: MemberRequest, evt_id: str) -> Event:
+def event_of(request: MemberRequest, evt_id: str) -> Event:
+    """The event that an address names, if it may be seen here. Raises Http404."""
     number = next((found for prefix in ("evt", "dec", "log") if (found := read_id(prefix, evt_id))), None)
     event = number and queries.get(request.organization.id, number, request.mode)
     if not event:
@@ -121,5 +128,6 @@ def _event(request: MemberRequest, evt_id: str) -> Event:
     return event
 
 
-def _attachment(name: str) -> dict[str, str]:
+def attachment(name: str) -> dict[str, str]:
+    """The header that has a browser save what it gets."""
     return {"Content-Disposition": f'attachment; filename="{name}"'}

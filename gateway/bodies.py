@@ -95,6 +95,12 @@ class CommentBody(Struct):
     attachment: Attachment | None = None
 
 
+class ClaimBody(Struct):
+    """For whom the receipt is."""
+
+    audience: Annotated[str, Meta(min_length=1, max_length=2_048, pattern=r"^[\x21-\x7e]*$(?!\n)")] | None = None
+
+
 class AuditProof(Struct):
     """Where the record holds this decision."""
 
@@ -151,10 +157,11 @@ class CommentAnswer(Struct, omit_defaults=True):
     attachment: Attachment | UnsetType = UNSET
 
 
-class ClaimAnswer(Struct):
+class ClaimAnswer(Struct, omit_defaults=True):
     claimed_at: str
     deadline_at: str
     digest: str
+    receipt: str | UnsetType = UNSET
 
 
 class ApprovalAnswer(Struct, omit_defaults=True):

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from agents import policy
 from agents.load import AgentFacts, KeyFacts, Loaded
-from approvals import intake, states
+from approvals import intake, receipts, states
 from approvals.digest import digest
 from audit import spans
 from audit.ids import show_id
@@ -182,6 +182,7 @@ def settle_ask(judged: Judged, reply: intake.Reply, batch: Batch) -> Answer:
                 held.approval_id,
                 digest=held.digest,
                 context=judged.job.context,
+                receipt=receipts.claims(held, reply.approved_by, judged.loaded.policy.version),
             )
             return _answer(judged, batch, entry, allowed=True, status="allowed", reason=reason, held=held)
         case "edited":

@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from agents import policy
 from agents.load import KeyFacts, Loaded
-from approvals import intake, states
+from approvals import intake, receipts, states
 from approvals.digest import digest
 from approvals.intake import Held
 from approvals.standing import GONE, standing
@@ -75,13 +75,18 @@ async def claim(job: Claim, key: KeyFacts, loaded: Loaded, batch: Batch) -> Answ
     claimed = await intake.claim(batch.connection, held.id, batch.now, job.idempotency_key or "")
     if claimed is None:
         return ALREADY_CLAIMED
+    approved_by = (await receipts.approvers(batch.connection, [claimed.id]))[claimed.id]
     batch.record(
         intake.entry(
             claimed,
             "agent:approval:claim",
             actor(key, claimed.agent_slug),
             result="allow",
-            data={"digest": claimed.digest, "policy_version": loaded.policy.version},
+            data={
+                "digest": claimed.digest,
+                "policy_version": loaded.policy.version,
+                "receipt": receipts.claims(claimed, approved_by, loaded.policy.version, job.audience),
+            },
         )
     )
     return ok(show(claimed, batch.now))
@@ -141,8 +146,8 @@ def decided(status: str) -> Answer:
     return error(409, f"This approval is {status} already", "already_decided")
 
 
-def show(held: Held, now: Any, thread: Iterable[Said] = ()) -> ApprovalAnswer:
-    """An approval as its agent may see it, with what it was asked and what it answered."""
+def show(held: Held, now: Any, thread: Iterable[Said] = (), receipt: str = "") -> ApprovalAnswer:
+    """An approval as its agent may see it: what it was asked and answered, and, once signed, its claim's receipt."""
     status = held.status(now)
     approved = status == states.APPROVED
     ended = held.decided_at or held.expires_at
@@ -170,7 +175,7 @@ def show(held: Held, now: Any, thread: Iterable[Said] = ()) -> ApprovalAnswer:
             expires_at=timestamp(held.claim_until) if held.claim_until else UNSET,
             code=held.code or UNSET,
         ),
-        claim=ClaimAnswer(timestamp(held.claimed_at), timestamp(held.claim_until), held.digest)
+        claim=ClaimAnswer(timestamp(held.claimed_at), timestamp(held.claim_until), held.digest, receipt or UNSET)
         if held.claimed_at and held.claim_until
         else None,
         comments=[line(said) for said in thread] or UNSET,

@@ -102,15 +102,18 @@ class Log(Asked):
 
 
 class Claim(Asked):
-    __slots__ = ("approval_id",)
+    """`audience` is whom the receipt is for, where the agent names one."""
+
+    __slots__ = ("approval_id", "audience")
     endpoint = "claim"
 
-    def __init__(self, key_hash: bytes, approval_id: uuid.UUID, idempotency_key: str) -> None:
+    def __init__(self, key_hash: bytes, approval_id: uuid.UUID, idempotency_key: str, audience: str = "") -> None:
         super().__init__(key_hash, idempotency_key)
         self.approval_id = approval_id
+        self.audience = audience
 
     def body_hash(self) -> bytes:
-        return hashlib.sha256(self.approval_id.bytes).digest()
+        return hashlib.sha256(self.approval_id.bytes + self.audience.encode()).digest()
 
 
 class Comment(Asked):

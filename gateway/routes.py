@@ -1,6 +1,7 @@
 """Which path is whose, and what each does with a request that has a key."""
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -8,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs
 
+import msgspec
 from django.conf import settings
 
 from approvals import states
@@ -17,16 +19,18 @@ from audit.ids import read_id, show_id
 from audit.leaf import timestamp
 from gateway import answers, authz, bundles
 from gateway.answers import Answer, encode, ok
-from gateway.bodies import CheckBody, CommentBody, LogBody, WhoamiAnswer
+from gateway.bodies import ApprovalAnswer, CheckBody, ClaimBody, CommentBody, LogBody, WhoamiAnswer
 from gateway.claiming import may_see, show
 from gateway.jobs import Cancel, Check, Claim, Comment, Log, closed
 from gateway.parse import Malformed, read
+from gateway.writer import Unavailable
 
 if TYPE_CHECKING:
     from gateway.app import Receive, Request, Send
 
 Headers = tuple[tuple[bytes, bytes], ...]
 MAX_WAIT = 30.0  # seconds
+RECEIPT = 2.0  # seconds that a claim waits for its receipt
 PING = 15.0  # seconds
 STREAM = 3_600.0  # seconds; then the client connects again
 
@@ -117,7 +121,36 @@ async def claim(request: "Request", approval_id: uuid.UUID | None) -> Answer:
         return answers.KEY_NEEDED
     if approval_id is None:
         return answers.NO_APPROVAL
-    return await request.gateway.lanes.run(Claim(request.key_hash, approval_id, key))
+    body = read(request.body or b"{}", ClaimBody)
+    claimed = await request.gateway.lanes.run(Claim(request.key_hash, approval_id, key, body.audience or ""))
+    return await with_receipt(request, approval_id, claimed) if claimed.status == 200 else claimed
+
+
+async def with_receipt(request: "Request", approval_id: uuid.UUID, claimed: Answer) -> Answer:
+    """The answer to a claim with its receipt, which the sequencer signs; without it where that is not at work.
+
+    The claim is committed: whatever fails here, the answer stays what it is.
+    """
+    gateway = request.gateway
+    loop = asyncio.get_running_loop()
+    until = loop.time() + RECEIPT
+    with gateway.waiters.watch(approval_id, request.key.id) as woken:
+        while True:
+            woken.clear()
+            try:
+                seen = await gateway.reader.read(approval_id)
+            except Unavailable:
+                return claimed
+            if seen.receipt:
+                answer = msgspec.json.decode(claimed.body, type=ApprovalAnswer)
+                if answer.claim:
+                    answer.claim.receipt = seen.receipt
+                return Answer(200, encode(answer), claimed.headers)
+            left = until - loop.time()
+            if not seen.is_signing or left <= 0:
+                return claimed
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(woken.wait(), left)
 
 
 async def cancel(request: "Request", approval_id: uuid.UUID | None) -> Answer:
@@ -163,6 +196,7 @@ class View(NamedTuple):
     held: Held
     now: datetime
     thread: list[Said]
+    receipt: str
 
     def answer(self) -> Answer:
         return ok(show(*self))
@@ -170,13 +204,14 @@ class View(NamedTuple):
 
 async def look(request: "Request", approval_id: uuid.UUID) -> View | Answer:
     """The approval, or why this key does not see it: as of now, for keys end while their agents wait."""
-    held, now, era, thread = await request.gateway.reader.read(approval_id)
+    seen = await request.gateway.reader.read(approval_id)
+    held, now, era = seen.held, seen.now, seen.era
     key = era.cached_key(request.key_hash) or await era.key(request.key_hash)
     if key is None:
         return answers.UNAUTHORIZED
     if refused := closed(key, now):
         return refused
-    return View(held, now, thread) if held and may_see(key, held) else answers.NO_APPROVAL
+    return View(held, now, seen.thread, seen.receipt) if held and may_see(key, held) else answers.NO_APPROVAL
 
 
 async def approval(request: "Request", approval_id: uuid.UUID | None) -> Answer:
@@ -192,16 +227,16 @@ async def approval(request: "Request", approval_id: uuid.UUID | None) -> Answer:
     began: tuple[datetime | None] | None = None
     with gateway.waiters.watch(approval_id, request.key.id) as woken:
         while True:
+            woken.clear()  # before looking: what comes while we look wakes us again
             seen = await look(request, approval_id)
             if isinstance(seen, Answer):
                 return seen
-            held, now, thread = seen
+            held, now, thread, _ = seen
             began = began or (held.frozen_at,)
             left = until - loop.time()
             told = began != (held.frozen_at,) or (known is not None and len(thread) > known)
             if held.status(now) != states.PENDING or told or left <= 0:
                 return seen.answer()
-            woken.clear()
             left = min(left, held.seconds_left(now) + 0.01)
             try:
                 await asyncio.wait_for(woken.wait(), left)
@@ -251,7 +286,7 @@ async def _stream(
     until = loop.time() + STREAM
     said = ""
     while True:
-        held, now, thread = view
+        held, now, thread, _ = view
         status = held.status(now)
         state = f"{status}:{held.claimed_at}:{held.frozen_at}:{held.digest}:{len(thread)}"
         if state != said:
@@ -261,13 +296,13 @@ async def _stream(
             said = state
         if status != states.PENDING or loop.time() >= until or gone.done():
             break
-        woken.clear()
         waiting = asyncio.create_task(woken.wait())
         left = min(PING, held.seconds_left(now) + 0.01)
         done, _ = await asyncio.wait({waiting, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if not done:
             await _send_part(send, ": still waiting\n\n")
+        woken.clear()
         seen = await look(request, held.id)
         if isinstance(seen, Answer):
             break  # the key was revoked, say: whoever connects again is told

@@ -16,12 +16,19 @@ from approvals import intake
 from approvals import thread as threads
 from approvals.intake import Held
 from approvals.thread import Said
+from audit.ids import read_id
+from audit.receipts import SIGNED
 from gateway.policies import Era, Policies
 from gateway.writer import Unavailable, session
 
 log = structlog.get_logger(__name__)
 READ = 500  # approvals in one query
 PATIENCE = 10.0  # seconds for one reading
+LOOK = """
+SELECT clock_timestamp(), value,
+       (SELECT beat_at > clock_timestamp() - interval '10 seconds' AND refusal = '' FROM audit_sequencer)
+FROM agents_epoch
+"""
 
 
 class Seen(NamedTuple):
@@ -32,6 +39,8 @@ class Seen(NamedTuple):
     now: datetime
     era: Era
     thread: list[Said]
+    receipt: str = ""  # of its claim, once it is signed
+    is_signing: bool = False  # whether a sequencer is at work
 
 
 class Found(NamedTuple):
@@ -41,6 +50,12 @@ class Found(NamedTuple):
     now: datetime
     era: Era
     threads: dict[uuid.UUID, list[Said]]
+    receipts: dict[uuid.UUID, str]
+    is_signing: bool
+
+    def of(self, approval_id: uuid.UUID) -> Seen:
+        thread, receipt = self.threads.get(approval_id, []), self.receipts.get(approval_id, "")
+        return Seen(self.held.get(approval_id), self.now, self.era, thread, receipt, self.is_signing)
 
 
 class Waiters:
@@ -91,6 +106,7 @@ class Waiters:
                 connection = await AsyncConnection.connect(**self._conninfo, autocommit=True)
                 async with connection:
                     await connection.execute(f"LISTEN {intake.CHANNEL}")
+                    await connection.execute(f"LISTEN {SIGNED}")
                     self._wake_all()
                     async for notice in connection.notifies():
                         self._wake(notice.payload)
@@ -99,9 +115,9 @@ class Waiters:
             await asyncio.sleep(0.5)
 
     def _wake(self, payload: str) -> None:
-        with contextlib.suppress(ValueError):  # a payload of somebody else's is no approval of ours
-            for event in self._woken.get(uuid.UUID(payload), ()):
-                event.set()
+        approval_id = read_id("apr", payload)  # a bare one when it was decided, apr_… when its receipt was signed
+        for event in self._woken.get(approval_id, ()) if approval_id else ():
+            event.set()
 
     def _wake_all(self) -> None:
         for events in self._woken.values():
@@ -151,8 +167,7 @@ class Reader:
                     if found is None:
                         future.set_exception(Unavailable())
                     else:
-                        thread = found.threads.get(approval_id, [])
-                        future.set_result(Seen(found.held.get(approval_id), found.now, found.era, thread))
+                        future.set_result(found.of(approval_id))
 
     async def _try(self, ids: list[uuid.UUID]) -> Found | None:
         """Reads, once more where the connection had died since it was last used; None where it cannot be read."""
@@ -172,13 +187,21 @@ class Reader:
         if self._connection is None or self._connection.closed:
             self._connection = await AsyncConnection.connect(**self._conninfo, autocommit=True)
             self._policies.forget()
-        cursor = await self._connection.execute("SELECT clock_timestamp(), value FROM agents_epoch")
+        cursor = await self._connection.execute(LOOK)
         found = await cursor.fetchone()
         if found is None:
             raise RuntimeError("agents_epoch is empty: the database is not migrated")
-        now, epoch = found
+        now, epoch, is_signing = found
         held = await intake.fetch(self._connection, ids)
-        return Found(held, now, self._policies.at(epoch), await threads.read(self._connection, held.values()))
+        claimed = {each.approval_id: each.id for each in held.values() if each.claimed_at}
+        receipts = {}
+        if claimed:
+            signed = await self._connection.execute(
+                "SELECT target, token FROM audit_receipt WHERE target = ANY(%s)", [list(claimed)]
+            )
+            receipts = {claimed[target]: token async for target, token in signed}
+        thread = await threads.read(self._connection, held.values())
+        return Found(held, now, self._policies.at(epoch), thread, receipts, bool(is_signing))
 
     async def _disconnect(self) -> None:
         if self._connection is not None:

@@ -27,6 +27,11 @@ def test_database_url() -> str:
     return f"{parts.scheme}://{parts.netloc}/{connection.settings_dict['NAME']}?{parts.query}"
 
 
+def web_database_url() -> str:
+    """The same for those who serve, who may only read and add to the record; as it is, where the database is ours."""
+    return test_database_url().replace("user=warden", "user=warden_web")
+
+
 class Server:
     """`with Server() as server:` starts it; server.url is where it answers; its log is in server.log."""
 
@@ -36,7 +41,7 @@ class Server:
         self.log = Path(tempfile.mkstemp(prefix="warden-server-", suffix=".log")[1])
         self._environment = {
             "DJANGO_SETTINGS_MODULE": "warden.settings",
-            "DATABASE_URL": test_database_url(),
+            "DATABASE_URL": web_database_url(),
             "SITE_URL": self.url,
             "GATEWAY_RATE_LIMIT": "10000000",
             **environment,

@@ -32,7 +32,8 @@ class Messages(AMQP):
 
 app = Celery("warden", amqp=Messages)
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["approvals", "notifications", "notifications.alerts", "notifications.reviews", "gateway"])
+TASKS = ("audit", "approvals", "notifications", "notifications.alerts", "notifications.reviews", "gateway")
+app.autodiscover_tasks(TASKS)
 
 
 @setup_logging.connect

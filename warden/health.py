@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from audit import lag
 from audit.clock import database_now
 from gateway import writer
 from notifications.metrics import queue_ages
@@ -55,12 +56,13 @@ def _of_database() -> dict[str, str]:
             cursor.execute("SET LOCAL statement_timeout = 3000")
             now = database_now()
             if not _is_migrated():
-                return {"database": "ok", "migrations": "pending", "outbox": "unknown"}
+                return {"database": "ok", "migrations": "pending", "outbox": "unknown", "record": "unknown"}
             late = max(queue_ages(now).values()) > LATE
+            record = lag.state(now)
     except Error as error:
         log.warning("health.database", error=type(error).__name__)
-        return {"database": "unreachable", "migrations": "unknown", "outbox": "unknown"}
-    return {"database": "ok", "migrations": "ok", "outbox": "late" if late else "ok"}
+        return {"database": "unreachable", "migrations": "unknown", "outbox": "unknown", "record": "unknown"}
+    return {"database": "ok", "migrations": "ok", "outbox": "late" if late else "ok", "record": record}
 
 
 def _is_migrated() -> bool:

@@ -27,6 +27,7 @@ from prometheus_client.registry import Collector
 
 import gateway.metrics  # noqa: F401 - defines what the door counts
 from approvals.metrics import backlog
+from audit import lag
 from audit.clock import database_now
 from notifications.metrics import queue_ages
 
@@ -53,7 +54,8 @@ class Now(Collector):
     def _ask(self) -> list[Metric]:
         try:
             now = database_now()
-            waiting, ages = backlog(now), queue_ages(now)
+            waiting, ages, behind = backlog(now), queue_ages(now), lag.seconds(now)
+            record = lag.state(now)
         except Error as error:
             log.warning("metrics.database_unreachable", error=type(error).__name__)
             return [_gauge("database_up", "1 while the database answers", 0)]
@@ -73,6 +75,8 @@ class Now(Collector):
                 waiting.oldest.total_seconds(),
             ),
             queues,
+            _gauge("record_lag_seconds", "Age of the oldest event that is in no log yet; 0 when all are", behind),
+            _gauge("record_refused", "1 while the record is not what was signed", record == "refused"),
         ]
 
 

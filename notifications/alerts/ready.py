@@ -3,6 +3,7 @@
 from accounts.pages import Page
 from accounts.pages import register as register_page
 from accounts.signals import organization_created
+from audit import lag
 from notifications import registry
 from notifications.alerts import measures, rules
 from notifications.alerts.news import AlertTopic
@@ -22,9 +23,23 @@ def delivery_failures(scope: measures.Scope) -> float:
     )
 
 
+def record_lag(scope: measures.Scope) -> float:
+    """Minutes since the oldest event that the sequencer has not put in order."""
+    return lag.seconds(scope.now, scope.organization_id) / 60
+
+
+def record_broken(scope: measures.Scope) -> float:
+    """Logs that are not what was signed: the sequencer refuses them, or the last verification found something."""
+    return float(lag.broken(scope.organization_id))
+
+
 def connect() -> None:
     registry.register("alert.", AlertTopic())
     measures.register(measures.Measure("delivery_failures", "Messages not delivered", delivery_failures))
+    measures.register(
+        measures.Measure("record_lag", "The record is not put in order", record_lag, "minutes", windowed=False)
+    )
+    measures.register(measures.Measure("record_broken", "Logs that do not hold", record_broken, windowed=False))
     organization_created.connect(rules.begin)
     register_page(
         Page(

@@ -29,6 +29,8 @@ DEFAULTS = (
     ("About to expire", "about_to_expire", 2, 15, "warning"),
     ("Undelivered messages", "delivery_failures", 3, 240, "warning"),
     ("Unknown callers", "unknown_callers", 5, 15, "warning"),
+    ("Record behind", "record_lag", 1, 15, "critical"),
+    ("Record broken", "record_broken", 0, 15, "critical"),
 )
 
 

@@ -97,14 +97,18 @@ async def test_an_approval_that_is_not_well_formed_is_not_one(make: Any, warden:
         await make().get_approval("apr_1")
 
 
-async def test_a_claim_is_a_receipt(make: Any, warden: ScriptedWarden) -> None:
-    warden.script(Reply(body=claimed({"amount": 300})))
-    taken = await make().claim("apr_1", "once")
+async def test_a_claim_has_a_receipt(make: Any, warden: ScriptedWarden) -> None:
+    body = claimed({"amount": 300})
+    body["claim"]["receipt"] = "header.claims.signature"
+    warden.script(Reply(body=body))
+    taken = await make().claim("apr_1", "once", audience="https://payments.example.com")
     assert taken.digest == "d" * 64
     assert taken.effective_context == {"amount": 300}
     assert taken.deadline_at == datetime(2025, 1, 2, 3, 9, 5, tzinfo=timezone.utc)
-    assert taken.receipt == claimed({"amount": 300})
+    assert taken.receipt == "header.claims.signature"
+    assert taken.answer == body
     [seen] = warden.seen
+    assert seen.body == {"audience": "https://payments.example.com"}
     assert (seen.method, seen.path, seen.headers["idempotency-key"]) == ("POST", "/sdk/approvals/apr_1/claim", "once")
 
 

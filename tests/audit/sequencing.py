@@ -5,8 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,13 @@ def tamper(sql: str, *values: object) -> int:
     forced = {"user": "postgres", "options": "-c session_replication_role=replica"}
     with psycopg.connect(**conninfo() | forced) as superuser:
         return superuser.execute(sql, values or None).rowcount
+
+
+def wait_for(happened: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
 
 
 class Process:

@@ -5,7 +5,6 @@ import io
 import json
 import time
 import uuid
-from collections.abc import Callable
 
 import psycopg
 import pytest
@@ -18,7 +17,7 @@ from audit.log import Checkpoint, Log, SigningKey
 from audit.models import Event
 from audit.signing import Refused
 from tests import factories
-from tests.audit.sequencing import Process, leaves, order, sequence, session, some_events, tamper
+from tests.audit.sequencing import Process, leaves, order, sequence, session, some_events, tamper, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ACME, GLOBEX = uuid.UUID(int=1), uuid.UUID(int=2)
@@ -239,13 +238,6 @@ def test_the_next_process_takes_over_within_seconds_of_a_kill(tmp_path) -> None:
             some_events(ACME)
             wait_for(lambda: Checkpoint.objects.count() == 2)
             assert time.monotonic() - killed < 5
-
-
-def wait_for(happened: Callable[[], bool], seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def call(*words: str) -> str:

@@ -25,7 +25,7 @@ from tests.gateway.conftest import World
 from tests.server import Server
 from warden import health
 
-WELL = {"database": "ok", "migrations": "ok", "outbox": "ok", "redis": "ok", "writer": "ok"}
+WELL = {"database": "ok", "migrations": "ok", "outbox": "ok", "record": "ok", "redis": "ok", "writer": "ok"}
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,8 @@ def test_without_redis_agents_are_answered(client: Client, settings: Settings) -
 def test_a_migration_that_is_missing_stops_it(client: Client) -> None:
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'gateway'")
-    assert ready(client) == (503, "unavailable", WELL | {"migrations": "pending", "outbox": "unknown"})
+    unknown = {"migrations": "pending", "outbox": "unknown", "record": "unknown"}
+    assert ready(client) == (503, "unavailable", WELL | unknown)
 
 
 @pytest.mark.django_db
@@ -169,7 +170,7 @@ def test_a_server_that_lost_its_database_says_so_and_nothing_more(cut: tuple[Ser
         cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cut'")
     lost = httpx.get(f"{server.url}/health/ready", timeout=40)
     assert (lost.status_code, lost.json()["status"]) == (503, "unavailable")
-    unknown = {"database": "unreachable", "migrations": "unknown", "outbox": "unknown"}
+    unknown = {"database": "unreachable", "migrations": "unknown", "outbox": "unknown", "record": "unknown"}
     assert lost.json()["parts"] == WELL | unknown
     for inside in (str(link), "psycopg", "Error", "socket", "warden"):
         assert inside not in lost.text

@@ -17,7 +17,7 @@ from approvals import models as approvals
 from approvals import rules
 from audit.ids import show_id
 from audit.models import Event as Recorded
-from warden.api.bodies import Assurance, Effect, Evidence, Mode, Risk, Role, Status, Step, Way
+from warden.api.bodies import Assurance, Effect, Evidence, LogName, Mode, Risk, Role, Status, Step, Way
 
 Moment = Annotated[datetime, Meta(tz=True)]
 
@@ -206,6 +206,49 @@ class Event(Struct):
     id: str
     leaf: str
     event: msgspec.Raw
+
+
+class Checkpoint(Struct):
+    """A signed statement of a log's size and root; `note` is it as c2sp.org/tlog-checkpoint has it."""
+
+    size: int
+    root: str
+    created_at: Moment
+    note: str
+
+
+class RecordLog(Struct):
+    mode: LogName
+    origin: str
+    checkpoint: Checkpoint
+    lag_seconds: Annotated[float, Meta(description="Age of the organization's oldest event that is in no log yet.")]
+
+
+class RecordKey(Struct):
+    verifier_key: Annotated[str, Meta(description="As warden-verify and verify_receipt take it.")]
+    jwk: Annotated[dict[str, str], Meta(description="As JOSE libraries take it (RFC 8037).")]
+    since: Moment
+    certificate: Annotated[str, Meta(description="The word of the key before it, a signed note; empty: there is none.")]
+
+
+class Proof(Struct):
+    """That an event is in its log: `hashes` lead from its leaf to the checkpoint's root. In base64."""
+
+    origin: str
+    index: int
+    leaf: str
+    hashes: list[str]
+    checkpoint: Checkpoint
+    file: str
+
+
+class Consistency(Struct):
+    """That the log of size `new` begins with the log of size `old`. `hashes` are in base64."""
+
+    origin: str
+    old: int
+    new: int
+    hashes: list[str]
 
 
 class Organization(Struct):

@@ -243,6 +243,27 @@ class EventsQuery(Struct, forbid_unknown_fields=True):
     mode: Mode = "live"
 
 
+LogName = Literal["live", "test", "organization"]
+
+
+class CheckpointsQuery(Struct, forbid_unknown_fields=True):
+    """`mode`: `organization` is the log of what concerns it as a whole."""
+
+    mode: LogName = "live"
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    below: Annotated[int, Meta(ge=0, description="The size of the last you have, for smaller ones; 0: the newest.")] = 0
+
+
+class ConsistencyQuery(Struct, forbid_unknown_fields=True):
+    old: Annotated[int, Meta(ge=1)]
+    new: Annotated[int, Meta(ge=0, description="0: of the newest checkpoint.")] = 0
+    mode: LogName = "live"
+
+
+class LogQuery(Struct, forbid_unknown_fields=True):
+    newest: Annotated[bool, Meta(description="By the newest checkpoint, not the first that has it.")] = False
+
+
 class ChangeMember(Struct, forbid_unknown_fields=True):
     role: Role
 

@@ -23,6 +23,7 @@ from warden.api import (  # noqa: F401 - they register themselves
     organization,
     policy,
     policy_trials,
+    proofs,
     record,
     reviews,
     rules,
@@ -45,6 +46,7 @@ TAGS = {
     "approvals": "What waits for people, and their decisions.",
     "logs": "What agents say they did.",
     "events": "The record: everything that was asked, decided and changed.",
+    "record": "The order of the record: logs, signed checkpoints, proofs, keys.",
     "alert-rules": "What fires when it is above its threshold, and who is told.",
     "alerts": "What fires now, and what did.",
     "organization": "Settings, the organization's key.",
@@ -169,7 +171,7 @@ AGENT_ROUTES = [
         "`code` of a 409 is already_claimed, not_approved, approval_expired or policy_changed.",
         sdk.ApprovalAnswer,
         (401, 403, 404, 409, 422, 429, 503),
-        None,
+        sdk.ClaimBody,
         [APPROVAL_ID, IDEMPOTENCY | {"required": True}],
     ),
     AgentRoute(
@@ -306,7 +308,8 @@ def _agent_operation(route: AgentRoute, schemas: dict[Any, Any]) -> dict[str, An
         "responses": {"200": success, **_references(route.errors)},
     }
     if route.body:
-        operation["requestBody"] = {"required": True, "content": _json(schemas[route.body])}
+        needed = any(field.required for field in msgspec.structs.fields(route.body))
+        operation["requestBody"] = {"required": needed, "content": _json(schemas[route.body])}
     return operation
 
 

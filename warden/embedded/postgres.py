@@ -1,7 +1,8 @@
 """The PostgreSQL of a home: made, configured, started, found again after a crash.
 
-It listens on a socket in a private folder and nowhere else, and lets in the operating system's user who runs Warden, as
-`warden` (who owns the database) or `postgres` (who owns the server). There are no passwords to lose.
+It listens on a socket in a private folder and nowhere else, and lets in the operating system's user who runs Warden: as
+`warden`, who owns the tables, `warden_web`, who serves, or `postgres`, who owns the server. There are no passwords to
+lose.
 """
 
 import os
@@ -21,6 +22,7 @@ from warden.embedded.processes import Program, StartError
 
 PORT = 5432  # only part of the socket's name
 DATABASE = "warden"
+WEB = "warden_web"
 
 SETTINGS = {
     "listen_addresses": "",
@@ -69,8 +71,13 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        """Where the application connects."""
+        """Where the owner of the tables connects: migrations, commands, the sequencer."""
         return self._url("warden", DATABASE)
+
+    @property
+    def web_url(self) -> str:
+        """Where those connect that serve: they may add to the record, and not change it."""
+        return self._url(WEB, DATABASE)
 
     def _url(self, user: str, database: str) -> str:
         return f"postgresql:///{database}?host={quote(str(self.sockets), safe='')}&port={PORT}&user={user}"
@@ -117,8 +124,9 @@ class Postgres:
             if "ready" not in (self.data / "postmaster.pid").read_text().split():
                 return False  # asking would only fill the log
             with psycopg.connect(self._url("postgres", "postgres"), autocommit=True, connect_timeout=2) as connection:
-                if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'warden'").fetchone():
-                    connection.execute("CREATE ROLE warden LOGIN")
+                for role in ("warden", WEB):
+                    if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+                        connection.execute(f"CREATE ROLE {role} LOGIN")
                 if not self._durable:
                     connection.execute("ALTER ROLE warden CREATEDB")  # a test run makes its own database
                 if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
@@ -216,4 +224,5 @@ class Postgres:
         (self.data / "postgresql.conf").write_text("\n".join(lines) + "\n")
         (self.data / "pg_hba.conf").write_text("local all all peer map=warden\n")
         client = self.identity.client
-        (self.data / "pg_ident.conf").write_text(f'warden "{client}" warden\nwarden "{client}" postgres\n')
+        roles = ("warden", WEB, "postgres")
+        (self.data / "pg_ident.conf").write_text("".join(f'warden "{client}" {role}\n' for role in roles))

@@ -53,20 +53,28 @@ def _start(supervisor: Supervisor, home: Home, claim: Claim, host: str, port: in
     for program in planned.programs:
         supervisor.start(program)
     claim.say(services=[program.name for program in planned.programs], port=port)
-    notes = _prepare(supervisor, home, demo=demo)
-    for program in _programs(home, host, port):
+    owner = as_owner(planned.services)
+    notes = _prepare(supervisor, home, owner, demo=demo)
+    for program in _programs(owner, host, port):
         supervisor.start(program)
     supervisor.say(f"Warden is ready at http://127.0.0.1:{port}")
     for line in notes:
         supervisor.confide(line)
 
 
-def _prepare(supervisor: Supervisor, home: Home, *, demo: bool) -> list[str]:
+def as_owner(services: Services) -> dict[str, str]:
+    """What has a process own the tables, where those who serve do not."""
+    if services.database_url == services.web_url:
+        return {}
+    return {"DATABASE_URL": services.database_url, "DATABASE_URL_FILE": ""}
+
+
+def _prepare(supervisor: Supervisor, home: Home, owner: dict[str, str], *, demo: bool) -> list[str]:
     """Bring tables, static files and the first accounts up to date. Returns the lines a person should read."""
     stamp, content = home.path / "static.stamp", _static_content()
     stale = not stamp.exists() or stamp.read_text() != content
     words = ("prepare", *(["--static"] if stale else []), *(["--demo"] if demo else []))
-    notes = supervisor.run(Program(name="prepare", argv=(*MANAGE, *words), cwd=REPOSITORY, private=True))
+    notes = supervisor.run(Program(name="prepare", argv=(*MANAGE, *words), env=owner, cwd=REPOSITORY, private=True))
     stamp.write_text(content)
     return notes
 
@@ -83,7 +91,7 @@ def _static_content() -> str:
     return digest.hexdigest()
 
 
-def _programs(home: Home, host: str, port: int) -> Iterator[Program]:
+def _programs(owner: dict[str, str], host: str, port: int) -> Iterator[Program]:
     waiters = env.integer("GATEWAY_MAX_WAITERS", 10_000, low=1, high=1_000_000)
     workers = env.integer("WEB_WORKERS", 1, low=1, high=64)
     # As root, on one box, with JSON alone accepted: celery's warning against it would only bury how to log in.
@@ -101,7 +109,7 @@ def _programs(home: Home, host: str, port: int) -> Iterator[Program]:
         cwd=REPOSITORY,
         ready=lambda: _answers(host, port),
     )
-    yield Program(name="sequencer", argv=(*MANAGE, "sequence"), cwd=REPOSITORY)
+    yield Program(name="sequencer", argv=(*MANAGE, "sequence"), env=owner, cwd=REPOSITORY)
     if env.raw("SPIFFE_LISTEN"):
         yield Program(name="listener", argv=(sys.executable, "-m", "warden.listener"), cwd=REPOSITORY)
     yield Program(
@@ -124,7 +132,8 @@ def manage(words: list[str]) -> int:
     with services(home) as addresses:
         port = home.owner().get("port", os.environ.get("PORT") or 8000)
         process = subprocess.Popen(
-            (*MANAGE, *words), env={**os.environ, **environment(home, addresses, port=int(str(port)))}
+            (*MANAGE, *words),
+            env={**os.environ, **environment(home, addresses, port=int(str(port))), **as_owner(addresses)},
         )
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells the command itself
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
@@ -139,7 +148,7 @@ def default_home() -> Home:
 def environment(home: Home, addresses: Services, *, port: int) -> dict[str, str]:
     """What Warden's processes get to know; what is set already stays."""
     values = {
-        "DATABASE_URL": addresses.database_url,
+        "DATABASE_URL": addresses.web_url,
         "REDIS_URL": addresses.redis_url,
         "SITE_URL": f"http://127.0.0.1:{port}",
         "WARDEN_ENV": "local",

@@ -20,7 +20,8 @@ PATIENCE = 60.0  # seconds for a database to become ready; recovery after a powe
 class Services:
     """Where the two are."""
 
-    database_url: str
+    database_url: str  # for the owner of the tables: migrations, commands, the sequencer
+    web_url: str  # the same database, for those who serve
     redis_url: str
 
 
@@ -34,17 +35,18 @@ class Plan:
 
 def plan(home: Home, *, durable: bool = True) -> Plan:
     """Decide what is embedded: DATABASE_URL and REDIS_URL, or their _FILE, replace one server each."""
-    database_url, redis_url = env.raw("DATABASE_URL") or "", env.raw("REDIS_URL") or ""
+    web_url, redis_url = env.raw("DATABASE_URL") or "", env.raw("REDIS_URL") or ""
+    database_url = env.raw("DATABASE_OWNER_URL") or web_url
     programs: list[Program] = []
-    if not database_url:
+    if not web_url:
         postgres = Postgres(home, durable=durable)
-        database_url = postgres.url
+        database_url, web_url = postgres.url, postgres.web_url
         programs.append(postgres.program())
     if not redis_url:
         valkey = Valkey(home, durable=durable)
         redis_url = valkey.url
         programs.append(valkey.program())
-    return Plan(Services(database_url, redis_url), tuple(programs))
+    return Plan(Services(database_url, web_url, redis_url), tuple(programs))
 
 
 def clear(home: Home) -> None:

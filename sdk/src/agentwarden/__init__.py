@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ValidationError,
     )
     from ._models import Approval, CheckResult, Claim, Comment, Identity, LogResult
+    from ._receipts import Receipt, ReceiptError, UsedReceipts, verify_receipt
     from ._version import __version__
 
 __all__ = [
@@ -49,11 +50,19 @@ __all__ = [
     "NetworkError",
     "PermissionDeniedError",
     "RateLimitError",
+    "Receipt",
+    "ReceiptError",
+    "UsedReceipts",
     "ValidationError",
     "__version__",
+    "verify_receipt",
 ]
 
 _HOMES = {
+    "Receipt": "_receipts",
+    "ReceiptError": "_receipts",
+    "UsedReceipts": "_receipts",
+    "verify_receipt": "_receipts",
     "AgentWarden": "_client",
     "Approval": "_models",
     "AsyncAgentWarden": "_async_client",

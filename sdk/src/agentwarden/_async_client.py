@@ -185,9 +185,11 @@ class AsyncAgentWarden:
         """Wait until somebody decides, or the request ends otherwise; see `AgentWarden.wait_for_approval`."""
         return await self._run(self._core.wait_for_approval(approval_id, timeout=timeout))
 
-    async def claim(self, approval_id: str, idempotency_key: str | None = None) -> Claim:
+    async def claim(
+        self, approval_id: str, idempotency_key: str | None = None, *, audience: str | None = None
+    ) -> Claim:
         """Take an approval, once, before acting on it; see `AgentWarden.claim`."""
-        return await self._run(self._core.claim(approval_id, idempotency_key))
+        return await self._run(self._core.claim(approval_id, idempotency_key, audience))
 
     async def cancel(self, approval_id: str) -> Approval:
         """Give up: nobody is asked any more; see `AgentWarden.cancel`."""

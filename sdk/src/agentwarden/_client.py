@@ -239,13 +239,15 @@ class AgentWarden:
         """
         return self._run(self._core.wait_for_approval(approval_id, timeout=timeout))
 
-    def claim(self, approval_id: str, idempotency_key: str | None = None) -> Claim:
+    def claim(self, approval_id: str, idempotency_key: str | None = None, *, audience: str | None = None) -> Claim:
         """Take an approval, once, before acting on it; the claim says what exactly was approved.
+
+        `audience` names whom its receipt is for, as they call themselves to `verify_receipt`.
 
         Raises APIError (status 409) with `code` already_claimed, not_approved, approval_expired or policy_changed:
         then do not act. Keep the `idempotency_key` to ask again after a crash: the same key gets the same claim.
         """
-        return self._run(self._core.claim(approval_id, idempotency_key))
+        return self._run(self._core.claim(approval_id, idempotency_key, audience))
 
     def cancel(self, approval_id: str) -> Approval:
         """Give up: nobody is asked any more.

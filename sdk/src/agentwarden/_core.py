@@ -236,9 +236,9 @@ class Core:
             if pause > 0:
                 yield Pause(min(pause, max(deadline - now, 0.0)))
 
-    def claim(self, approval_id: str, idempotency_key: str | None = None) -> Steps[Claim]:
+    def claim(self, approval_id: str, idempotency_key: str | None = None, audience: str | None = None) -> Steps[Claim]:
         key = idempotency_key if idempotency_key is not None else new_key()
-        answer = yield from self.exchange(claim_request(approval_id, idempotency_key=key))
+        answer = yield from self.exchange(claim_request(approval_id, idempotency_key=key, audience=audience))
         return parse_claim(answer, approval_id)
 
     def cancel(self, approval_id: str) -> Steps[Approval]:

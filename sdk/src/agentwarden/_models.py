@@ -69,7 +69,8 @@ class Claim:
     """An approval taken, once, by this agent: the right to act, until `deadline_at`.
 
     `effective_context` is what was approved, the approver's edits included; None means exactly what was asked.
-    `receipt` is the whole answer, to be kept as evidence. `digest` names what was approved (SHA-256).
+    `receipt` is signed: hand it to whoever carries the action out, who checks it with `verify_receipt`; None where it
+    was not signed yet. `answer` is the whole answer. `digest` names what was approved (SHA-256).
     """
 
     approval_id: str
@@ -79,7 +80,8 @@ class Claim:
     action: str | None
     agent_id: str | None
     effective_context: Mapping[str, Any] | None
-    receipt: Mapping[str, Any]
+    receipt: str | None
+    answer: Mapping[str, Any]
     request_id: str | None = None
 
 
@@ -382,7 +384,8 @@ def parse_claim(answer: Answer, approval_id: str) -> Claim:
         action=fields.text("action"),
         agent_id=fields.text("agent_id"),
         effective_context=fields.object("effective_context"),
-        receipt=fields.value,
+        receipt=claim.text("receipt"),
+        answer=fields.value,
         request_id=answer.request_id,
     )
 

@@ -89,8 +89,9 @@ def approval_request(approval_id: str, *, wait: int = 0) -> Request:
     return Request("GET", f"/sdk/approvals/{approval_path(approval_id)}", params=params)
 
 
-def claim_request(approval_id: str, *, idempotency_key: str) -> Request:
-    return _post(f"/sdk/approvals/{approval_path(approval_id)}/claim", None, idempotency_key=idempotency_key)
+def claim_request(approval_id: str, *, idempotency_key: str, audience: str | None = None) -> Request:
+    body = None if audience is None else {"audience": _name("audience", audience)}
+    return _post(f"/sdk/approvals/{approval_path(approval_id)}/claim", body, idempotency_key=idempotency_key)
 
 
 def cancel_request(approval_id: str) -> Request:

@@ -13,7 +13,7 @@ from typing import Any
 from .._errors import AgentWardenError, ValidationError
 from ._exits import Exit, Trouble
 
-LEFT_OUT = {"receipt"}  # the whole answer again
+LEFT_OUT = {"answer"}  # the whole answer again
 
 
 class Output:

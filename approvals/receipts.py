@@ -1,0 +1,55 @@
+"""What the receipt of a claim says. The sequencer signs it (audit.receipts), knowing nothing of approvals."""
+
+import hashlib
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from psycopg import AsyncConnection
+
+from audit.ids import show_id
+from audit.leaf import timestamp
+
+if TYPE_CHECKING:
+    from approvals.intake import Held
+
+
+async def approvers(connection: AsyncConnection[Any], ids: list[uuid.UUID]) -> dict[uuid.UUID, list[dict[str, str]]]:
+    """Who approved each of them: by which way, how surely it was they, and when."""
+    found: dict[uuid.UUID, list[dict[str, str]]] = {approval_id: [] for approval_id in ids}
+    cursor = await connection.execute(
+        "SELECT r.approval_id, r.user_id, u.email, b.email, r.via, r.assurance, r.created_at"
+        " FROM approvals_review r LEFT JOIN accounts_user b ON b.id = r.on_behalf_of_id"
+        " JOIN accounts_user u ON u.id = r.user_id"
+        " WHERE r.approval_id = ANY(%s) AND r.verdict = 'approve' ORDER BY r.id",
+        [ids],
+    )
+    async for approval_id, user_id, email, absent, via, assurance, at in cursor:
+        who = {"id": show_id("usr", user_id), "email": email, "via": via, "assurance": assurance, "at": timestamp(at)}
+        found[approval_id].append(who | ({"on_behalf_of": absent} if absent else {}))
+    return found
+
+
+def claims(held: "Held", approved_by: list[dict[str, str]], policy_version: str, audience: str = "") -> dict[str, Any]:
+    """What the receipt of a claim says: the claims of a JWT (RFC 7519), times in seconds. The sequencer signs it.
+
+    It is for the audience that the agent named, else for the callee, else for whoever serves the organization.
+    """
+    if held.claimed_at is None or held.claim_until is None or held.decided_at is None:
+        raise ValueError("only what was claimed has a receipt")
+    return {
+        "aud": audience or held.callee or show_id("org", held.organization_id),
+        "sub": held.approval_id,
+        "iat": int(held.claimed_at.timestamp()),
+        "exp": int(held.claim_until.timestamp()),
+        "organization": show_id("org", held.organization_id),
+        "mode": held.mode,
+        "environment": held.environment,
+        "agent": held.agent_slug,
+        "action": held.action,
+        "callee": held.callee,
+        "digest": held.digest,
+        "context_sha256": hashlib.sha256(held.context.encode()).hexdigest(),
+        "policy_version": policy_version,
+        "approved_at": int(held.decided_at.timestamp()),
+        "approvers": approved_by,
+    }

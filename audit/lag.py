@@ -1,0 +1,57 @@
+"""How far the order is behind the record, and whether anybody is putting it in order."""
+
+import uuid
+from datetime import datetime
+from typing import Literal
+
+from django.db import connection
+
+from audit.log import Log, Sequencer
+
+LATE = 60.0  # seconds
+GONE = 10.0  # seconds without a sign of life
+
+# The sequencer has been past everything below its cursor: only what is above may be waiting.
+OLDEST = """
+SELECT min(e.at) FROM audit_event e
+WHERE e.written >= (SELECT xid::text::xid8 FROM audit_sequencer)
+  AND (%(organization)s::uuid IS NULL OR e.organization_id = %(organization)s)
+  AND NOT EXISTS (SELECT 1 FROM audit_leaf l WHERE l.event_id = e.id)
+"""
+
+State = Literal["ok", "late", "stopped", "refused"]
+
+
+def seconds(now: datetime, organization_id: uuid.UUID | None = None) -> float:
+    """The age of the oldest event that has no index yet; of one organization, or of all."""
+    with connection.cursor() as cursor:
+        cursor.execute(OLDEST, {"organization": organization_id})
+        (oldest,) = cursor.fetchone()
+    return max((now - oldest).total_seconds(), 0.0) if oldest else 0.0
+
+
+def state(now: datetime) -> State:
+    """`refused`: the record is not what was signed; `stopped`: events wait and no sequencer is at work; `late`: they
+    wait for longer than LATE, though one is.
+    """
+    row = Sequencer.objects.first()
+    if row and row.refusal:
+        return "refused"
+    behind = seconds(now)
+    if behind > GONE and (row is None or row.beat_at is None or (now - row.beat_at).total_seconds() > GONE):
+        return "stopped"
+    return "late" if behind > LATE else "ok"
+
+
+def broken(organization_id: uuid.UUID) -> int:
+    """How many logs of an organization are not what was signed: all of them while the sequencer refuses to go on."""
+    logs = Log.objects.filter(organization_id=organization_id)
+    if refusal():
+        return max(logs.count(), 1)
+    last = [log.verifications.first() for log in logs]
+    return sum(bool(each and each.problem) for each in last)
+
+
+def refusal() -> str:
+    """Why the sequencer does not go on; empty where it does."""
+    return Sequencer.objects.values_list("refusal", flat=True).first() or ""

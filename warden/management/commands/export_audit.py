@@ -1,0 +1,45 @@
+"""export_audit --output DIR [--organization SLUG] [--mode live|test|organization] [--since TIME] [--json]"""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.db import transaction
+
+from accounts.by import COMMAND_LINE, tell
+from accounts.management.base import PeopleCommand, find_organization
+from accounts.models import Organization
+from agents.management.commands._base import moment
+from audit import bundle
+from audit.log import Log
+
+MODES = {"live": "live", "test": "test", "organization": ""}
+
+
+class Command(PeopleCommand):
+    help = "Write the record into a folder that warden-verify checks offline, with nothing but the public key."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        self.add_organization(parser)
+        parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="a folder that is empty or new")
+        parser.add_argument("--mode", choices=list(MODES), action="append", help="these logs only; may be repeated")
+        parser.add_argument("--since", type=moment, metavar="TIME", help="from this time on, such as 2027-01-31T12:00Z")
+
+    def answer(self, **options: Any) -> tuple[Any, str]:
+        folder: Path = options["output"]
+        if folder.exists() and any(folder.iterdir()):
+            raise CommandError(f"{folder} is not empty.")
+        wanted = Organization.objects.order_by("slug")
+        if options["organization"]:
+            wanted = wanted.filter(pk=find_organization(options["organization"]).pk)
+        organizations = list(wanted)
+        modes = [MODES[mode] for mode in options["mode"] or MODES]
+        logs = Log.objects.filter(organization_id__in=[each.pk for each in organizations], mode__in=modes)
+        manifest = bundle.write(folder, list(logs.order_by("id")), since=options["since"])
+        with transaction.atomic():
+            for organization in organizations:
+                tell("record:export", organization=organization, by=COMMAND_LINE, since=str(options["since"] or ""))
+        words = "\n".join(f"{log['origin']}: {log['size'] - log['first']} events" for log in manifest["logs"])
+        return {"output": str(folder), **manifest}, words or "There is nothing to export yet."
