@@ -5,14 +5,20 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from django.db import connection, transaction
 from django.db.models import Q
 
 from accounts.models import Organization
 from agents import models, policy
+from agents.code.compiled import compile_state
+from agents.code.state import State
 from agents.keys import KeyFacts
+from agents.policy import Policy
 from agents.spiffe import identities
 from audit.canonical import canonical
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class Loaded:
     agents: Mapping[str, AgentFacts]  # by slug, by UUID text and by SPIFFE ID
     permissions: Mapping[str, PermissionFacts]
     authz_paths: frozenset[str]
+    shadow: Policy | None = None  # asked beside the policy; what it says is recorded and never answered
 
 
 def find_key(key_hash: bytes) -> KeyFacts | None:
@@ -174,4 +181,17 @@ def _load(organization_id: uuid.UUID) -> Loaded:
             for permission in agent.permissions
         },
         frozenset(organization.authz_paths),
+        _shadow(organization),
     )
+
+
+def _shadow(organization: Organization) -> policy.Policy | None:
+    """The shadow, if one is set. One that cannot be compiled (any more) must not keep the policy from deciding."""
+    row = models.ShadowPolicy.objects.filter(organization=organization).first()
+    if row is None:
+        return None
+    try:
+        return compile_state(organization, State(agents=row.state["agents"], tiers=row.state["tiers"]))
+    except (ValueError, KeyError, TypeError, ArithmeticError):
+        log.exception("policy.shadow_broken", organization=organization.slug)
+        return None

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from agents.views import agents, connect, detail, keys, permissions, reviews, rules, tiers
+from agents.views import agents, connect, detail, git, keys, permissions, reviews, rules, tiers
 
 app_name = "agents"
 urlpatterns = [
@@ -35,6 +35,9 @@ urlpatterns = [
     path("permissions/rules/new/", rules.rule_new, name="rule_new"),
     path("permissions/rules/<uuid:pk>/", rules.rule_edit, name="rule"),
     path("permissions/rules/<uuid:pk>/delete/", rules.rule_delete, name="rule_delete"),
+    path("permissions/git/", git.page, name="git"),
+    path("permissions/git/warden.yaml", git.export, name="git_export"),
+    path("permissions/git/shadow/end/", git.shadow_end, name="shadow_end"),
     path("permissions/reviews/", reviews.review_list, name="reviews"),
     path("permissions/reviews/<str:review_id>/", reviews.review_page, name="review"),
     path("permissions/reviews/<str:review_id>/items/<int:number>/", reviews.review_decide, name="review_decide"),

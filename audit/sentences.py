@@ -83,6 +83,8 @@ _OTHERS = {
     "permission_review:narrow": Sentence("fold-horizontal", "{actor} has {what} of {agent} narrowed[: {reason}]"),
     "permission_review:remove": Sentence("trash-2", "{actor} removed {what} of {agent}, reviewed[: {reason}]"),
     "permission_review:sign": Sentence("signature", "{actor} signed the review of {agent}"),
+    "shadow:set": Sentence("ghost", "{actor} set a shadow policy[ of {source}]: {summary}"),
+    "shadow:end": Sentence("ghost", "{actor} ended the shadow policy[ of {source}]"),
     "policy:apply": Sentence("file-check", "{actor} applied the policy's files[ of {source}]: {summary}"),
     "permission:create": Sentence("layers", "{actor} added a tier {action} to {agent}"),
     "permission:change": Sentence("pencil", "{actor} changed the tier {action} of {agent}[: {fields}]"),

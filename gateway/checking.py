@@ -27,6 +27,7 @@ ASKED = "This action requires human approval"
 EDITED = "Not as asked: approved in a changed form"
 UNSAID = ("error", "condition_error")
 BECAUSE = 300  # characters
+STOPPED = {"organization_paused", "agent_paused", "action_paused"}
 LARGEST = Decimal(10) ** 20  # the first amount that an approval cannot show
 
 
@@ -39,6 +40,7 @@ class Judged:
     loaded: Loaded
     agent: AgentFacts
     decision: policy.Decision
+    shadow: dict[str, Any] | None = None  # what the shadow policy says: for the record, never for the answer
 
 
 def judge(job: Check, key: KeyFacts, loaded: Loaded, batch: Batch) -> Judged:
@@ -49,7 +51,19 @@ def judge(job: Check, key: KeyFacts, loaded: Loaded, batch: Batch) -> Judged:
         decision = policy.decide(loaded.policy, request, batch.now)
     if decision.outcome == "ask" and decision.amount is not None and decision.amount >= LARGEST:
         decision = replace(decision, outcome="deny", code="amount_invalid", reason="Amount is too large to ask about")
-    return Judged(job, key, loaded, agent, decision)
+    return Judged(job, key, loaded, agent, decision, _shadow(loaded, agent, request, decision, batch))
+
+
+def _shadow(
+    loaded: Loaded, agent: AgentFacts, request: policy.Request, decision: policy.Decision, batch: Batch
+) -> dict[str, Any] | None:
+    """What the shadow policy would say, where one is set; why, only where it differs. A stop is nothing to compare."""
+    if loaded.shadow is None or decision.code in STOPPED:
+        return None
+    asked = replace(request, agent=agent.slug)
+    said = policy.decide(loaded.shadow, asked, batch.now)
+    found: dict[str, Any] = {"outcome": said.outcome, "permission": said.permission.action if said.permission else None}
+    return found if said.outcome == decision.outcome else {**found, "reason": said.reason[:BECAUSE]}
 
 
 def _entry(judged: Judged, kind: str, result: str, reason: str, target: str = "", **data: Any) -> Entry:
@@ -71,6 +85,7 @@ def _entry(judged: Judged, kind: str, result: str, reason: str, target: str = ""
             "policy_version": judged.loaded.policy.version,
             "environment": judged.key.environment,
             "trace": [_line(looked) for looked in decision.trace],
+            **({"shadow": judged.shadow} if judged.shadow else {}),
             **({"callee": judged.job.callee} if judged.job.callee else {}),
             **data,
         },

@@ -1,5 +1,5 @@
 from .agent import Agent
-from .code import AppliedPolicy
+from .code import AppliedPolicy, ShadowPolicy
 from .key import ApiKey
 from .permission import Permission
 from .review import PermissionReview, ReviewItem, ReviewReminder
@@ -18,5 +18,6 @@ __all__ = [
     "PolicyVersion",
     "ReviewItem",
     "ReviewReminder",
+    "ShadowPolicy",
     "Stop",
 ]

@@ -25,3 +25,16 @@ class AppliedPolicy(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source or 'files'} on {self.applied_at:%Y-%m-%d}"
+
+
+class ShadowPolicy(models.Model):
+    """A policy that is asked beside the one in force, and never answers: what it would say is in each check's event."""
+
+    organization = models.OneToOneField(Organization, models.CASCADE, primary_key=True, related_name="shadow_policy")
+    state = models.JSONField(help_text="Agents and tiers, as agents.code.state has them.")
+    source = models.CharField(max_length=200, blank=True)
+    set_at = models.DateTimeField()
+    set_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+
+    def __str__(self) -> str:
+        return f"Shadow of {self.organization}"

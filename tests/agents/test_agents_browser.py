@@ -10,12 +10,18 @@ from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from accounts.by import COMMAND_LINE
 from accounts.models import User
+from agents.code.reading import File
+from agents.code.state import current
+from agents.code.writing import write
 from agents.models import Agent, Permission
+from agents.services import policy as policies
 from agents.services.keys import create_key, revoke_key
 from agents.services.permissions import create_permission
 from agents.services.reviews import decide_item, sign_review, start_review
 from agents.services.rules import create_rule
+from agents.services.shadow import set_shadow
 from tests.factories import an_agent
 
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
@@ -58,6 +64,10 @@ def paths(server, acme, people, bot: Agent) -> dict[str, str]:
     key, _ = create_key(organization=acme, by=people.owner, mode="live", name="worker", agent=bot, rate_limit=60)
     revoke_key(key=create_key(organization=acme, by=people.owner, mode="test", name="old").key, by=people.owner)
     tier = bot.permissions.get(action="stripe.refund.medium")
+    files = [File("warden.yaml", write(current(acme)))]
+    policies.apply(organization=acme, by=COMMAND_LINE, files=files, expected="", source="3f2a9c1")
+    set_shadow(organization=acme, by=COMMAND_LINE, files=files, source="3f2a9c1")
+    create_permission(agent=bot, by=people.owner, action="crm.read", effect="allow", notes="By hand.")
     review = start_review(agent=bot, by=people.admin)
     signed = start_review(agent=an_agent(acme, "signed"), by=people.admin)
     for item in signed.items.all():
@@ -75,6 +85,7 @@ def paths(server, acme, people, bot: Agent) -> dict[str, str]:
         "rule_new",
         "versions",
         "reviews",
+        "git",
     ]
     return (
         {name: reverse(f"agents:{name}") for name in plain}

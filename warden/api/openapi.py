@@ -22,6 +22,7 @@ from warden.api import (  # noqa: F401 - they register themselves
     keys,
     organization,
     policy,
+    policy_shadow,
     policy_trials,
     proofs,
     record,
