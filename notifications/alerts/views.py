@@ -39,7 +39,7 @@ def alerts(request: MemberRequest) -> HttpResponse:
         past = past.filter(id__lt=after)
     history = list(past.order_by("-id")[: PAGE + 1])
     facts = {
-        "firing": [_row(alert) for alert in found.filter(resolved_at=None).order_by("-id")],
+        "firing_now": [_row(alert) for alert in found.filter(resolved_at=None).order_by("-id")],
         "history": [_row(alert) for alert in history[:PAGE]],
         "older": show_id("alt", history[PAGE - 1].id) if len(history) > PAGE else "",
         "rules": AlertRule.objects.filter(organization=request.organization, mode=request.mode, is_active=True).count(),

@@ -46,6 +46,11 @@ class SlackForm(forms.Form):
         "Only for Socket Mode: on the page Basic Information, an app-level token with connections:write.",
     )
 
+    def __init__(self, *args: Any, is_connected: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["bot_token"].required = not is_connected
+        self.fields["bot_token"].error_messages["required"] = "Enter the bot token: it begins with xoxb-."
+
     def clean_app_token(self) -> str:
         token = str(self.cleaned_data["app_token"])
         if token and not token.startswith("xapp-"):
@@ -60,7 +65,8 @@ def settings_page(request: MemberRequest) -> HttpResponse:
     """The manifest, the secrets, the state of the connection, the channels."""
     may_write = request.membership.may("settings:write")
     from_environment = apps.of_environment() and request.organization == apps.first_organization()
-    form = SlackForm(request.POST if request.method == "POST" else None)
+    app_now = SlackApp.objects.filter(organization=request.organization).first()
+    form = SlackForm(request.POST if request.method == "POST" else None, is_connected=app_now is not None)
     if request.method == "POST" and not may_write:
         raise PermissionDenied("Only owners and admins connect Slack.")
     if request.method == "POST" and from_environment:
@@ -70,7 +76,6 @@ def settings_page(request: MemberRequest) -> HttpResponse:
             app = apps.connect(organization=request.organization, by=request.membership, **form.cleaned_data)
             messages.success(request, f"Connected to {app}.")
             return redirect("slack:settings")
-    app_now = SlackApp.objects.filter(organization=request.organization).first()
     facts: dict[str, Any] = {
         "app": app_now,
         "form": form,

@@ -195,9 +195,15 @@ def test_every_message_that_is_owed_arrives_whatever_dies(world: World) -> None:
 def kill_workers(warden: Whole, chance: random.Random, times: int) -> None:
     """kill -9 of all of the worker, or of the processes that send, at random moments."""
     for _ in range(times):
+        works_again(warden)
         time.sleep(chance.uniform(0.0, 4.0))
         warden.kill(chance.choice(["celery", "celery worker"]))
-    until(lambda: bool(warden.victims("celery worker")), 60)  # the last one is started again
+    works_again(warden)
+
+
+def works_again(warden: Whole) -> None:
+    """The worker is started again, and has processes that send."""
+    until(lambda: bool(warden.victims("celery worker")), 120)
 
 
 def approvals_are_told_in_time(world: World, back: float) -> None:
