@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_save
 
 
 class ApprovalsConfig(AppConfig):
@@ -8,12 +9,14 @@ class ApprovalsConfig(AppConfig):
     def ready(self) -> None:
         from accounts.pages import Page
         from accounts.pages import register as register_page
-        from approvals import comment_news, measures, news
+        from approvals import comment_news, grants, measures, news
         from approvals.slack import card
         from approvals.stops import news as stops
         from notifications import registry
 
         measures.connect()
+        post_save.connect(grants.follow, sender="agents.PolicyVersion")
+        post_save.connect(grants.follow, sender="agents.ApprovalRule")
         registry.register("approval.", news.ApprovalTopic(), news.EVENTS)
         registry.register("comment.", comment_news.CommentTopic())
         registry.register("stop.", stops.StopTopic(), stops.EVENTS)

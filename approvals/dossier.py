@@ -10,7 +10,7 @@ from accounts.models import Membership
 from agents.words import rule_sentence, step_sentence
 from approvals import comments, editing, rules, states
 from approvals.case import case_of, person_of
-from approvals.models import Approval, Comment, Edit, Review
+from approvals.models import Approval, Comment, Edit, Grant, Review
 from approvals.rows import Row, row
 from audit.clock import database_now
 from audit.models import Event
@@ -71,6 +71,7 @@ class Dossier:
     edits: list[Edit]
     asked: dict[str, Any] | None
     editable: bool
+    grant: Grant | None
     follows: Approval | None
     followed_by: Approval | None
 
@@ -107,6 +108,7 @@ def dossier(approval: Approval, membership: Membership, now: datetime) -> Dossie
         edits=list(approval.edits.select_related("user").order_by("id")),
         asked=json.loads(approval.asked_context) if approval.is_edited else None,
         editable=bool(editing.fields(case.rule, approval.context_data)),
+        grant=Grant.objects.filter(approval=approval).first(),
         follows=approval.follows,
         followed_by=approval.followed_by.first() if approval.code == states.CHANGES else None,
     )

@@ -16,7 +16,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from approvals import clock, rules, states
+from approvals import clock, granting, rules, states
+from approvals.granting import Granted
 from approvals.receipts import approvers
 from approvals.standing import GONE, standing
 from audit.ids import new_id, show_id
@@ -126,13 +127,13 @@ async def fetch(connection: Connection, ids: Iterable[uuid.UUID]) -> dict[uuid.U
         return {held.id: held async for held in cursor}
 
 
-async def ask(connection: Connection, asks: list[Ask], now: datetime, entries: list[Entry]) -> list[Reply]:
+async def ask(connection: Connection, asks: list[Ask], now: datetime, entries: list[Entry]) -> list[Reply | Granted]:
     """What each ask comes to, in their order. Raced identical asks, in this call or another process, meet in one row.
 
     What had to end on the way (overdue, lapsed) is added to `entries`, for the record.
     Raises RuntimeError where a digest is fought over so hard that no answer is certain.
     """
-    replies: dict[int, Reply] = {}
+    replies: dict[int, Reply | Granted] = {}
     waiting = list(range(len(asks)))
     for _ in range(len(asks) + 3):
         if not waiting:
@@ -145,7 +146,7 @@ async def _round(
     connection: Connection,
     asks: list[Ask],
     waiting: list[int],
-    replies: dict[int, Reply],
+    replies: dict[int, Reply | Granted],
     now: datetime,
     entries: list[Entry],
 ) -> list[int]:
@@ -188,6 +189,10 @@ async def _round(
                 replies[index] = Reply("claimed", claimed[approval_id], approved_by[approval_id])
             else:
                 again.append(index)
+    # Before a person is asked anew: a grant. What was denied, or waits already, no grant overrules.
+    granted = await granting.use(connection, {index: asks[index] for index in to_insert.values()}, now)
+    replies |= granted
+    to_insert = {key: index for key, index in to_insert.items() if index not in granted}
     if to_insert:
         made = await _insert(connection, [asks[index] for index in to_insert.values()], now)
         for key, index in to_insert.items():

@@ -12,10 +12,12 @@ from django.db import connection, transaction
 
 from accounts.models import Organization, User
 from agents import assurance as levels
-from approvals import metrics, rules, states
+from approvals import grants, metrics, rules, states
 from approvals.case import case_of, person_of
 from approvals.models import Approval, Review
 from approvals.stops import freezing
+from approvals.terms import Terms
+from approvals.terms import check as check_terms
 from audit import spans
 from audit.clock import database_now
 from audit.leaf import SYSTEM, Actor, Entry, Mode
@@ -40,12 +42,14 @@ def review(
     assurance: str = "",
     typed: str = "",
     changes: bool = False,
+    grant: Terms | None = None,
 ) -> Approval:
     """One person's vote, and the final state once enough people said the same. Returns the approval as it is then.
 
     `digest` is that of the request they were shown; `via` is browser, slack or api; `assurance` (agents.assurance) how
     sure it is that they say it, where that is more than `via` tells; `typed` what they typed to confirm. A denial with
-    `changes` asks the agent to ask again in another way: the reason says in which. The same vote again (a double click)
+    `changes` asks the agent to ask again in another way: the reason says in which. An approval with a `grant` allows
+    more of the same kind. The same vote again (a double click)
     changes nothing and is no error. Raises Approval.DoesNotExist for what is not this organization's, rules.Refused
     where this person may not, or not this way, rules.Conflict where it was decided first, expired or is not what they
     were shown, rules.Incomplete where a reason or the confirmation is missing.
@@ -75,14 +79,22 @@ def review(
                 typed=typed,
                 changes=changes,
             )
+            if grant:
+                check_terms(case.wide, approval.risk, approval.amount, approval.context_data, grant)
+                if verdict != "approve":
+                    raise rules.Refused("A denial allows nothing, and no more of its kind.", "grants")
             voice = case.voice(person)
             behalf = User.objects.get(id=voice.id) if voice and voice.id != by.id else None
+            if grant and behalf:
+                raise rules.Refused("In somebody else's name you approve this one, and no more of its kind.", "grants")
             said = {"via": via, "assurance": assurance, "changes": changes, "reason": reason, "on_behalf_of": behalf}
             _vote(approval, by=by, verdict=verdict, said=said, now=now)
             tally = rules.tally(case_of(approval, organization))
             if tally.outcome:
                 lasts = timedelta(seconds=organization.claim_seconds)
                 _decide(approval, tally=tally, by=by, reason=reason, now=now, claim_until=now + lasts, changes=changes)
+            if grant:
+                grants.make(approval, by=by, wanted=grant, tally=tally, now=now)
     if overdue:
         rules.check_change(case, now)  # raises, now that the expiry is committed
     return approval

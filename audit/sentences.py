@@ -45,6 +45,7 @@ _AGENTS = {
     "approval:claim": Sentence("badge-check", "{agent} took its approval of {action}"),
     "approval:refuse": Sentence("ban", "{agent} could not take its approval of {action}[: {reason}]"),
     "approval:cancel": Sentence("circle-slash", "{agent} gave up {action}"),
+    "grant:use": Sentence("ticket-check", "{agent} was allowed {action} by a grant[: {reason}]"),
     "comment:answer": Sentence("message-square-reply", "{agent} answered about {action}"),
     "key:first_use": Sentence("key-round", "A key of [{agent}] was used for the first time"),
 }
@@ -58,6 +59,8 @@ _OTHERS = {
     "record:rotate": Sentence("refresh-cw", "{actor} rotated the key that signs the record"),
     "record:accept": Sentence("octagon-alert", "{actor} accepted a restored record[: {reason}]"),
     "approval:edit": Sentence("file-pen-line", "{actor} changed {edited} of {action} that {agent} asked[: {reason}]"),
+    "grant:create": Sentence("ticket-plus", "{actor} granted more of the same: {words}"),
+    "grant:revoke": Sentence("ticket-x", "{actor} ended a grant, {words}[: {reason}]"),
     "review:changes": Sentence("message-square-warning", "{actor} asked {agent} to change {action}[: {reason}]"),
     "comment:comment": Sentence("message-square", "{actor} commented on {action} of {agent}[, for {mentioned}]"),
     "comment:question": Sentence(

@@ -124,6 +124,7 @@ class CheckAnswer(Struct, omit_defaults=True):
     expires_at: str | UnsetType = UNSET
     effective_context: msgspec.Raw | UnsetType = UNSET
     code: str | UnsetType = UNSET
+    grant_id: str | UnsetType = UNSET
     cacheable: bool = False
 
 

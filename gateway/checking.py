@@ -14,6 +14,7 @@ from agents import policy
 from agents.load import AgentFacts, KeyFacts, Loaded
 from approvals import intake, receipts, states
 from approvals.digest import digest
+from approvals.granting import Granted
 from audit import spans
 from audit.ids import show_id
 from audit.leaf import Entry, timestamp
@@ -210,6 +211,22 @@ def settle_ask(judged: Judged, reply: intake.Reply, batch: Batch) -> Answer:
             return _answer(judged, batch, entry, status="denied", reason=reason, held=held)
 
 
+def settle_granted(judged: Judged, granted: Granted, batch: Batch) -> Answer:
+    """The answer to a check that a grant allows: one of its uses, counted in this transaction."""
+    reason = f"Allowed by a grant of {granted.by}, use {granted.use} of {granted.of}"
+    entry = _entry(
+        judged,
+        "agent:grant:use",
+        "allow",
+        reason,
+        granted.grant_id,
+        grant=granted.grant_id,
+        use=granted.use,
+        context=judged.job.context,
+    )
+    return _answer(judged, batch, entry, allowed=True, status="allowed", reason=reason, grant_id=granted.grant_id)
+
+
 def refusal(held: intake.Held, status: str) -> str:
     """Why it was not approved, in words for the agent and its developer."""
     if status == states.EXPIRED:
@@ -230,6 +247,7 @@ def _answer(
     held: intake.Held | None = None,
     cacheable: bool = False,
     code: str = "",
+    grant_id: str = "",
 ) -> Answer:
     row = batch.record(entry)
     permission = judged.decision.permission
@@ -249,6 +267,7 @@ def _answer(
             expires_at=timestamp(held.expires_at) if held and status == "pending" else UNSET,
             effective_context=msgspec.Raw(held.context.encode()) if held and (allowed or code) else UNSET,
             code=code or (held and held.code) or UNSET,
+            grant_id=grant_id or UNSET,
             cacheable=cacheable,
         ),
         "requires_approval" if status == "pending" else judged.decision.code,

@@ -6,6 +6,7 @@ from typing import Any
 
 from agents.load import KeyFacts, Loaded
 from approvals import intake
+from approvals.granting import Granted
 from gateway import checking, claiming, talking, telling
 from gateway.answers import UNAUTHORIZED, Answer
 from gateway.idempotency import Keys, Scoped
@@ -124,7 +125,11 @@ class Lanes:
         for entry in ended:
             batch.record(entry)
         for judged, reply in zip(asks, replies, strict=True):
-            judged.job.answer = checking.settle_ask(judged, reply, batch)
+            judged.job.answer = (
+                checking.settle_granted(judged, reply, batch)
+                if isinstance(reply, Granted)
+                else checking.settle_ask(judged, reply, batch)
+            )
 
 
 def _refers(job: Log) -> bool:

@@ -8,7 +8,7 @@ from notifications.alerts.measures import Measure, Scope, register
 
 NEWEST = 20_000  # events that are looked at
 LEAST = 10  # decided checks, or logs: a share of fewer says nothing
-ALLOWED = ("agent:check:allow", "agent:approval:claim")
+ALLOWED = ("agent:check:allow", "agent:approval:claim", "agent:grant:use")
 DENIED = "agent:check:deny"
 REFUSED = "agent:check:refuse"
 LOGGED = "agent:action:log"

@@ -13,7 +13,7 @@ from gateway.jobs import Log, actor
 from gateway.writer import Batch
 
 ANNOUNCED = {"blocked", "failed", "pending_approval"}
-DECISIONS = ["agent:check:allow", "agent:check:deny", "agent:check:ask", "agent:approval:claim"]
+DECISIONS = ["agent:check:allow", "agent:check:deny", "agent:check:ask", "agent:approval:claim", "agent:grant:use"]
 
 
 def entry(job: Log, key: KeyFacts, loaded: Loaded, target: str = "") -> Entry:

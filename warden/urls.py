@@ -16,6 +16,7 @@ urlpatterns = [
     path("inbox/live", approvals.live, name="inbox_live"),
     path("approvals/", RedirectView.as_view(pattern_name="inbox")),
     path("approvals/", include("approvals.urls")),
+    path("grants/", include("approvals.grant_urls")),
     path("settings/kill-switch/", include("approvals.stops.urls")),
     path("settings/", include("notifications.urls")),
     path("", include("approvals.slack.urls")),

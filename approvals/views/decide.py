@@ -15,6 +15,7 @@ from approvals import rules, services, states
 from approvals.inbox import Desk, Filters
 from approvals.models import Approval
 from approvals.views.detail import assurance_of, find, show
+from approvals.views.grants import read_terms
 from audit.clock import database_now
 
 
@@ -41,6 +42,7 @@ def decide(request: HttpRequest, apr_id: str, verdict: rules.Verdict) -> HttpRes
             assurance=assurance_of(request),
             typed=typed,
             changes=changes,
+            grant=read_terms(request.POST, approval.context_data) if verdict == "approve" else None,
         )
     except rules.Refused as refused:
         # htmx leaves a 403 out of the page (see base.html), and what was typed has to stay in it.
@@ -48,6 +50,7 @@ def decide(request: HttpRequest, apr_id: str, verdict: rules.Verdict) -> HttpRes
         approval = find(request, apr_id)
         shown = approval.digest if refused.code == "digest" else digest  # the answer shows the request as it is
         kept: dict[str, Any] = {"reason": reason, "typed": typed, "changes": changes, "digest": shown}
+        kept["posted"] = request.POST
         return show(request, approval, status=status, refused=refused, verdict=verdict, **kept)
     said = came_to(approval, verdict)
     if not request.htmx:  # type: ignore[attr-defined]

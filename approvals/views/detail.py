@@ -12,7 +12,7 @@ from django.views.decorators.vary import vary_on_headers
 from accounts import stepup
 from accounts.access import requires
 from agents.assurance import BROWSER, STEPUP, is_enough
-from approvals import rules
+from approvals import rules, terms
 from approvals.dossier import dossier
 from approvals.models import Approval
 from audit.clock import database_now
@@ -63,11 +63,22 @@ def show(
         "needs_factor": verdict is not None and not is_enough(assurance_of(request), rule.assurance),
         "way_to_factor": stepup.way_to(request, back) if verdict and rule.assurance == STEPUP else "",
         "verdict": verdict,
+        **_grantable(approval, rule, verdict, more.get("posted")),
         "may_read_logs": membership.may("logs:read"),
         **more,
     }
     template = "approvals/_approval.html" if request.htmx else "approvals/detail.html"  # type: ignore[attr-defined]
     return render(request, template, facts, status=status)
+
+
+def _grantable(approval: Approval, rule: rules.Rule, verdict: str | None, posted: Any) -> dict[str, Any]:
+    """What the form to approve offers of a grant: nothing where there can be none. At first all stays."""
+    if verdict != "approve" or terms.why_not(rule, approval.risk):
+        return {}
+    names = terms.fields(approval.context_data)
+    kept = {name: posted is None or bool(posted.get(f"same:{name}")) for name in names}
+    granting = bool(posted and posted.get("grant"))
+    return {"grantable": [(name, names[name], kept[name]) for name in names], "granting": granting, "may_grant": True}
 
 
 @require_safe

@@ -149,3 +149,24 @@ def test_a_change_by_script_takes_the_same_rules_and_keeps_both_digests(world, a
     ]
     assert approver("POST", path, sent, 403)["code"] == "editor"
     assert approver("POST", f"approvals/{row.approval_id}/approve", status=403)["code"] == "editor"
+
+
+def test_a_grant_by_script_is_made_with_the_approval_listed_and_revoked(world, approver, viewer):
+    row = an_approval(agent=world.bot, amount="500.00", context={"customer_id": "cus_1"}, rule={"grants_allowed": True})
+    path = f"approvals/{row.approval_id}/approve"
+    terms = {"minutes": 60, "uses": 5, "each": "500", "total": 2000, "same": ["customer_id"]}
+    refused = approver("POST", path, {"grant": terms | {"each": 501}}, 422)
+    assert refused["code"] == "grant_terms"
+    assert approver("POST", path, {"grant": terms}, 200)["status"] == "approved"
+    [grant] = viewer("GET", "grants?active=true", status=200)
+    assert (grant["state"], grant["max_uses"], grant["total"], grant["same"]) == (
+        "active",
+        5,
+        2000,
+        {"customer_id": "cus_1"},
+    )
+    assert viewer("GET", f"grants/{grant['id']}", status=200) == grant
+    viewer("POST", f"grants/{grant['id']}/revoke", {}, 403)
+    ended = approver("POST", f"grants/{grant['id']}/revoke", {"reason": "Enough"}, 200)
+    assert (ended["state"], ended["revoked_because"]) == ("revoked", "Enough")
+    assert viewer("GET", "grants?active=true&agent_id=support-bot", status=200) == []

@@ -185,6 +185,32 @@ class Comment(Struct):
     created_at: Moment
 
 
+class Grant(Struct):
+    """More of the same kind, allowed with an approval. `words` says what."""
+
+    id: str
+    state: Literal["active", "used", "expired", "revoked"]
+    mode: Mode
+    agent: str
+    action: str
+    environment: str
+    words: str
+    each: Decimal | None
+    total: Decimal | None
+    used: Decimal
+    currency: str
+    uses: int
+    max_uses: int
+    same: msgspec.Raw
+    approval_id: str
+    granted_by: str
+    created_at: Moment
+    expires_at: Moment
+    revoked_at: Moment | None
+    revoked_by: str
+    revoked_because: str
+
+
 class Log(Struct):
     """What an agent said came of an action."""
 
@@ -459,6 +485,32 @@ def approval(row: approvals.Approval, now: datetime) -> Approval:
             for each in row.edits.all()
         ],
         url=f"{settings.SITE_URL}/approvals/{row.approval_id}",
+    )
+
+
+def grant(row: approvals.Grant, now: datetime) -> Grant:
+    return Grant(
+        id=row.grant_id,
+        state=row.state(now),  # type: ignore[arg-type]
+        mode=row.mode,  # type: ignore[arg-type]
+        agent=row.agent_slug,
+        action=row.action,
+        environment=row.environment,
+        words=row.words,
+        each=plain(row.each),
+        total=plain(row.total),
+        used=plain(row.used) or Decimal(0),
+        currency=row.currency,
+        uses=row.uses,
+        max_uses=row.max_uses,
+        same=msgspec.Raw(row.same.encode()),
+        approval_id=row.approval.approval_id,
+        granted_by=row.granted_by_label,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        revoked_by=row.revoked_by_label,
+        revoked_because=row.revoked_because,
     )
 
 

@@ -8,10 +8,11 @@ from approvals import comments, edits, states
 from approvals.models import Approval, still_waits
 from approvals.rules import Verdict
 from approvals.services import review
+from approvals.terms import Terms
 from audit.clock import database_now
 from audit.ids import read_id
 from warden.api import answers, finding
-from warden.api.bodies import ApprovalsQuery, Change, Decide, Deny, NewComment
+from warden.api.bodies import ApprovalsQuery, Approve, Change, Decide, Deny, NewComment
 from warden.api.endpoint import Call, endpoint
 from warden.api.errors import Failure
 
@@ -50,9 +51,11 @@ def get_approval(call: Call, approval_id: str) -> answers.Approval:
 
 
 @endpoint("POST", "approvals/{approval_id}/approve", "approvals:decide")
-def approve(call: Call, approval_id: str, body: Decide) -> answers.Approval:
+def approve(call: Call, approval_id: str, body: Approve) -> answers.Approval:
     """Approve a request. It is approved once as many people as its rule asks for have said so."""
-    return _review(call, approval_id, body, "approve")
+    asked = body.grant
+    terms = Terms(asked.minutes, asked.uses, asked.each, asked.total, frozenset(asked.same)) if asked else None
+    return _review(call, approval_id, body, "approve", grant=terms)
 
 
 @endpoint("POST", "approvals/{approval_id}/deny", "approvals:decide")
@@ -99,7 +102,9 @@ def comment_on_approval(call: Call, approval_id: str, body: NewComment) -> answe
     return answers.comment(said)
 
 
-def _review(call: Call, approval_id: str, body: Decide, verdict: Verdict, *, changes: bool = False) -> answers.Approval:
+def _review(
+    call: Call, approval_id: str, body: Decide, verdict: Verdict, *, changes: bool = False, grant: Terms | None = None
+) -> answers.Approval:
     row = _one(call, approval_id)
     review(
         approval_id=row.pk,
@@ -111,6 +116,7 @@ def _review(call: Call, approval_id: str, body: Decide, verdict: Verdict, *, cha
         via="api",
         typed=body.typed,
         changes=changes,
+        grant=grant,
     )
     return get_approval(call, approval_id)
 

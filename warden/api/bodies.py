@@ -185,6 +185,30 @@ class Decide(Struct, forbid_unknown_fields=True):
     ] = ""
 
 
+class GrantTerms(Struct, forbid_unknown_fields=True):
+    """More of the same kind, allowed with an approval."""
+
+    minutes: Annotated[int, Meta(ge=1, le=10_080)]
+    uses: Annotated[int, Meta(ge=1, le=1_000)]
+    each: Annotated[Amount | None, Meta(description="At most so much a use; at most what is approved.")] = None
+    total: Annotated[Amount | None, Meta(description="At most so much in all.")] = None
+    same: Annotated[list[Line], Meta(max_length=50, description="Fields of the context that have to stay.")] = []
+
+
+class Approve(Decide):
+    grant: GrantTerms | None = None
+
+
+class GrantsQuery(Struct, forbid_unknown_fields=True):
+    agent_id: Annotated[str | None, Meta(description="Slug or id.")] = None
+    active: Annotated[bool, Meta(description="Only those that can be used now.")] = False
+    mode: Mode = "live"
+
+
+class Revoke(Struct, forbid_unknown_fields=True):
+    reason: Annotated[Text, Meta(description="For the record.")] = ""
+
+
 class Deny(Decide):
     changes: Annotated[bool, Meta(description="Ask for changes: the agent is told to ask again as `reason` says.")] = (
         False

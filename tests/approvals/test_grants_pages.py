@@ -1,0 +1,131 @@
+"""Grants on pages: offered where they may be, listed, read, revoked; in a browser, from the keyboard."""
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from playwright.sync_api import expect
+
+from approvals.models import Approval, Grant
+from audit.clock import database_now
+from audit.leaf import Actor, Entry
+from audit.record import record_all
+from tests import factories
+from tests.approvals.browsing import NARROW, WIDE, Desk, check_accessible, picture
+from tests.approvals.conftest import Acme, make_acme
+from tests.server import Server
+
+Enter = Callable[..., Client]
+CONTEXT = {"amount": "312.50", "currency": "USD", "customer_id": "cus_ABC123", "order": "ord_1042"}
+TERMS = {"grant": "1", "grant_minutes": "120", "grant_uses": "10", "grant_each": "300", "grant_total": "1500"}
+
+
+def a_request(acme: Acme, **more: Any) -> Approval:
+    return factories.an_approval(
+        agent=acme.bot,
+        amount="312.50",
+        context={"customer_id": "cus_ABC123", "order": "ord_1042"},
+        rule={"grants_allowed": True},
+        **more,
+    )
+
+
+def give(client: Client, row: Approval, **more: str) -> Any:
+    form = {"digest": row.digest, "reason": "Fine.", "same:customer_id": "1"} | TERMS | more
+    return client.post(f"/approvals/{row.approval_id}/approve", form)
+
+
+@pytest.mark.django_db
+def test_a_grant_is_given_read_and_revoked_without_a_script(acme: Acme, enter: Enter) -> None:
+    row = a_request(acme)
+    client = enter(acme.approver)
+    assert 'name="grant"' in client.get(f"/approvals/{row.approval_id}/approve").content.decode()
+    assert 'name="grant"' not in client.get(f"/approvals/{row.approval_id}/deny").content.decode()
+    assert give(client, row).status_code == 302
+    grant = Grant.objects.get()
+    assert (grant.max_uses, grant.each, grant.total) == (10, 300, 1500)
+    assert json.loads(grant.same) == {"customer_id": "cus_ABC123"}
+    words = "up to $300.00 each and $1,500.00 in all, with customer_id"
+    for address in (
+        f"/approvals/{row.approval_id}",
+        "/grants/",
+        f"/grants/{grant.grant_id}",
+        "/grants/?agent=support-bot",
+    ):
+        shown = client.get(address).content.decode()
+        assert words in shown, address
+    assert "Revoke" not in enter(acme.viewer).get(f"/grants/{grant.grant_id}").content.decode()
+    assert enter(acme.viewer).post(f"/grants/{grant.grant_id}/revoke").status_code == 403
+    assert enter(acme.stranger).get(f"/grants/{grant.grant_id}").status_code == 404
+    assert enter(acme.stranger).post(f"/grants/{grant.grant_id}/revoke").status_code == 404
+    assert enter(acme.approver, "test").get(f"/grants/{grant.grant_id}").status_code == 404
+    client = enter(acme.colleague)
+    assert "Revoke this grant?" in client.get(f"/grants/{grant.grant_id}/revoke").content.decode()
+    shown = client.post(f"/grants/{grant.grant_id}/revoke", {"reason": "Enough."}, follow=True).content.decode()
+    assert "Revoked. The next request of this kind waits for a person again." in shown
+    assert "Enough." in shown
+    grant.refresh_from_db()
+    assert (grant.revoked_by_label, grant.revoked_because) == (acme.colleague.email, "Enough.")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "wrong", [{"grant_each": "lots"}, {"grant_each": "400"}, {"grant_minutes": ""}, {"grant_uses": "0"}]
+)
+def test_terms_that_will_not_do_decide_nothing_and_are_kept(acme: Acme, enter: Enter, wrong: dict[str, str]) -> None:
+    row = a_request(acme)
+    answer = give(enter(acme.approver), row, **wrong)
+    assert answer.status_code == 422
+    assert 'value="1500"' in answer.content.decode()
+    row.refresh_from_db()
+    assert row.state == "pending"
+
+
+@pytest.mark.django_db
+def test_a_grant_is_not_offered_where_there_can_be_none(acme: Acme, enter: Enter) -> None:
+    client = enter(acme.approver)
+    for row in (a_request(acme, risk="critical"), factories.an_approval(agent=acme.bot)):
+        assert 'name="grant"' not in client.get(f"/approvals/{row.approval_id}/approve").content.decode()
+        assert give(client, row, typed=row.action).status_code in (403, 422)
+    assert not Grant.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("scheme", "viewport"), [("light", WIDE), ("dark", NARROW)], ids=["light", "dark"])
+def test_a_grant_in_a_browser(server: Server, desk: Desk, scheme: str, viewport: dict[str, int]) -> None:
+    acme = make_acme()
+    row = a_request(acme)
+    options = {"color_scheme": scheme, "viewport": viewport, "bypass_csp": True}
+    page = desk(acme.approver, f"/approvals/{row.approval_id}", **options)
+    page.get_by_role("button", name="Approve").click()
+    page.locator("details.grant summary").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    page.get_by_label("Times").fill("10")
+    page.get_by_label("In all at most").fill("1500")
+    page.get_by_label("order: ord_1042").uncheck()
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    check_accessible(page)
+    page.locator(".confirm").click()
+    expect(page.get_by_text("Approved. The agent may go on.")).to_be_visible()
+    grant = Grant.objects.get()
+    assert (grant.max_uses, grant.total, json.loads(grant.same)) == (10, Decimal(1500), {"customer_id": "cus_ABC123"})
+    bot = Actor("agent", str(row.key_id), acme.bot.slug)
+    used = {"grant": grant.grant_id, "use": 1, "context": CONTEXT | {"order": "ord_1043"}}
+    Grant.objects.filter(id=grant.id).update(uses=1, used=Decimal("312.5"))
+    entry = Entry(
+        "agent:grant:use", acme.organization.id, "live", bot, target=grant.grant_id, result="allow", data=used
+    )
+    with transaction.atomic():
+        record_all([entry], at=database_now())
+    for address in ("/grants/", f"/grants/{grant.grant_id}", f"/grants/{grant.grant_id}/revoke"):
+        page = desk(acme.approver, address, **options)
+        assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+        check_accessible(page)
+        if scheme == "light" and address.endswith(grant.grant_id):
+            picture(page, "grant")
