@@ -126,7 +126,7 @@ async def test_a_cancelled_task_stops_asking(warden: ScriptedWarden) -> None:
 def test_a_closed_client_does_not_allow(warden: ScriptedWarden) -> None:
     guard = AgentWarden(KEY, warden.url)
     guard.close()
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(AgentWardenError, match="closed"):
         guard.check("bot", "x.y")
 
 

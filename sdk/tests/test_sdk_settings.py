@@ -29,6 +29,7 @@ from agentwarden import (
     ApprovalRequiredError,
     AsyncAgentWarden,
     AuthenticationError,
+    BatchError,
     CheckResult,
     NetworkError,
     PermissionDeniedError,
@@ -203,6 +204,7 @@ def test_the_tree_is_drawn_as_it_grows() -> None:
         RateLimitError,
         ValidationError,
         NetworkError,
+        BatchError,
         APIError,
     ]
     assert AgentWardenError.__subclasses__() == kinds
@@ -258,6 +260,7 @@ def test_the_package_shows_what_it_says() -> None:
         *("AgentWarden", "AsyncAgentWarden", "CheckResult", "LogResult", "Approval", "Claim", "__version__"),
         *("AgentWardenError", "AuthenticationError", "PermissionDeniedError", "ApprovalRequiredError"),
         *("AgentNotFoundError", "RateLimitError", "ValidationError", "NetworkError", "APIError"),
+        *("BatchError", "BatchResult", "Comment", "Identity", "error_context"),
     }
     with pytest.raises(AttributeError, match="Warden"):
         _ = agentwarden.Warden

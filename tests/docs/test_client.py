@@ -1,13 +1,17 @@
 """docs/client.md and README.md: the Python they show works, and the tables name what the client has."""
 
 import inspect
+import re
 from types import SimpleNamespace
 from typing import Any
 
 import agentwarden
 import pytest
 from agentwarden import AgentWarden, AsyncAgentWarden
+from agentwarden.metrics import PrometheusMetrics
 from agentwarden.testing import FakeWarden
+from agentwarden.tracing import OpenTelemetry
+from prometheus_client import CollectorRegistry
 
 from tests.docs.pages import blocks, read, table
 
@@ -78,6 +82,42 @@ def test_fail_open_goes_ahead_only_while_nobody_answers(world: World) -> None:
         world.fake.disconnect()
         assert guard.check("bot", "page.view").fail_open
         world.fake.reconnect()
+
+
+def test_a_batch_is_checked_once_and_sent_to_each(world: World) -> None:
+    world.fake.allow("email.send_bulk")
+    sent: list[str] = []
+    with world.fake.client() as guard:
+        world.names.update(guard=guard, recipients=["ann", "bob"], send=sent.append)
+        world.run(EXAMPLES["batch"])
+    assert sent == ["ann", "bob"]
+    assert [check.context for check in world.fake.checks] == [{"subject": "Your parcel", "count": 2}]
+    assert [log.status for log in world.fake.logs] == ["success"]
+
+
+def test_a_failure_is_logged_as_data(world: World) -> None:
+    class CourierError(Exception):
+        code = "no_such_street"
+
+    def ship(order: str) -> None:
+        raise CourierError(order)
+
+    with world.fake.client() as guard:
+        world.names.update(guard=guard, ship=ship, CourierError=CourierError, error_context=agentwarden.error_context)
+        world.run(EXAMPLES["failure"])
+    [log] = world.fake.logs
+    assert log.status == "failed"
+    assert log.context
+    said = re.findall(r"`(\w+)`", read(PAGE).partition("\n`error_context` gives ")[2].partition(":")[0])
+    assert log.context.keys() - {"order"} == set(said) - {"request_id", "retry_count"}
+
+
+def test_observers_count_what_the_table_names(world: World) -> None:
+    registry = CollectorRegistry()
+    world.names.update(PrometheusMetrics=lambda: PrometheusMetrics(registry), OpenTelemetry=OpenTelemetry)
+    world.run(EXAMPLES["observers"])["guard"].close()
+    told = {f"{family.name}_total" if family.type == "counter" else family.name for family in registry.collect()}
+    assert {row["metric"] for row in table(PAGE, "metric", "meaning")} == told
 
 
 def test_the_example_for_tests_passes() -> None:

@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._async_client import AsyncAgentWarden
+    from ._batch import BatchResult
     from ._client import AgentWarden
+    from ._error_context import error_context
     from ._errors import (
         AgentNotFoundError,
         AgentWardenError,
         APIError,
         ApprovalRequiredError,
         AuthenticationError,
+        BatchError,
         NetworkError,
         PermissionDeniedError,
         RateLimitError,
@@ -42,6 +45,8 @@ __all__ = [
     "ApprovalRequiredError",
     "AsyncAgentWarden",
     "AuthenticationError",
+    "BatchError",
+    "BatchResult",
     "CheckResult",
     "Claim",
     "Comment",
@@ -55,6 +60,7 @@ __all__ = [
     "UsedReceipts",
     "ValidationError",
     "__version__",
+    "error_context",
     "verify_receipt",
 ]
 
@@ -66,12 +72,14 @@ _HOMES = {
     "AgentWarden": "_client",
     "Approval": "_models",
     "AsyncAgentWarden": "_async_client",
+    "BatchResult": "_batch",
     "CheckResult": "_models",
     "Claim": "_models",
     "Comment": "_models",
     "Identity": "_models",
     "LogResult": "_models",
     "__version__": "_version",
+    "error_context": "_error_context",
 }
 
 

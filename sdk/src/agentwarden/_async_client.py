@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from ._batch import Batch, BatchResult, Item, Value
 from ._config import settings
 from ._core import Call, Core, Effect, Send, Steps
 from ._execute import execute
 from ._models import Approval, CheckResult, Claim, Comment, Identity, LogResult
+from ._observe import Observer
 from ._protect import ContextSource, Protected
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ class AsyncAgentWarden:
         fail_open_actions: Iterable[str] = (),
         cache_ttl: float = 0,
         cache_size: int = 1024,
+        observers: Iterable[Observer] = (),
         ssl_context: ssl.SSLContext | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -54,10 +58,11 @@ class AsyncAgentWarden:
             cache_ttl=cache_ttl,
             cache_size=cache_size,
         )
-        from ._http import AsyncWire  # loads httpx: not before somebody needs it
+        from ._http_async import AsyncWire  # loads httpx: not before somebody needs it
 
-        self._core = Core(self._settings)
+        self._core = Core(self._settings, observers)
         self._wire = AsyncWire(self._settings, ssl_context=ssl_context, transport=transport)
+        self._end = weakref.finalize(self, _told, self._core)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._settings.base_url!r})"
@@ -77,6 +82,7 @@ class AsyncAgentWarden:
         try:
             await self._run(self._core.close())
         finally:
+            self._end.detach()
             await self._wire.close()
 
     def clear_cache(self) -> None:
@@ -149,6 +155,33 @@ class AsyncAgentWarden:
                 expires_in=expires_in,
             )
         )
+
+    async def batch(
+        self,
+        agent_id: str,
+        action: str,
+        items: Iterable[Item],
+        run: Callable[[Item], Awaitable[Value] | Value],
+        context: Mapping[str, Any] | None = None,
+        *,
+        wait: bool = False,
+        wait_timeout: float | None = None,
+        reasoning: str | None = None,
+        expires_in: int | None = None,
+    ) -> BatchResult[Item, Value]:
+        """Check once, call (and await) `run` with each item, log once; see `AgentWarden.batch`."""
+        batch: Batch[Item, Value] = Batch(action, items, context)
+        result: BatchResult[Item, Value] = await self.execute(
+            agent_id,
+            action,
+            batch.awaiting(run),
+            batch.context,
+            wait=wait,
+            wait_timeout=wait_timeout,
+            reasoning=reasoning,
+            expires_in=expires_in,
+        )
+        return result
 
     def protect(
         self,
@@ -234,3 +267,8 @@ class AsyncAgentWarden:
             value = effect.function()
             return await value if inspect.isawaitable(value) else value
         return await asyncio.sleep(effect.seconds)
+
+
+def _told(core: Core) -> None:
+    """Nobody closed it, and there is no event loop to do it on."""
+    core.tell_overdue()

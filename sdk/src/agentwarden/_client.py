@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 import inspect
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from ._batch import Batch, BatchResult, Item, Value
 from ._config import settings
 from ._core import Call, Core, Effect, Send, Steps
 from ._errors import ValidationError
 from ._execute import execute
 from ._models import Approval, CheckResult, Claim, Comment, Identity, LogResult
+from ._observe import Observer
 from ._protect import ContextSource, Protected
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import httpx
+
+    from ._http import Wire
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -42,6 +47,8 @@ class AgentWarden:
     cache_ttl: seconds (60 at most) for which unconditional allows and denials that the server marked as cacheable are
         answered from memory; 0, the default, asks every time. Approvals are never remembered.
     cache_size: how many answers are remembered at most.
+    observers: who is told of checks and waits: `PrometheusMetrics` of `agentwarden.metrics`, `OpenTelemetry` of
+        `agentwarden.tracing`, or your own with their two methods.
     ssl_context: for a private certification authority, or a client certificate.
     transport: an httpx transport, for tests (see `agentwarden.testing`).
 
@@ -60,6 +67,7 @@ class AgentWarden:
         fail_open_actions: Iterable[str] = (),
         cache_ttl: float = 0,
         cache_size: int = 1024,
+        observers: Iterable[Observer] = (),
         ssl_context: ssl.SSLContext | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
@@ -75,8 +83,10 @@ class AgentWarden:
         )
         from ._http import Wire  # loads httpx: not before somebody needs it
 
-        self._core = Core(self._settings)
+        self._core = Core(self._settings, observers)
         self._wire = Wire(self._settings, ssl_context=ssl_context, transport=transport)
+        # Whoever forgets to close it, or is ended by the interpreter's end, still reports what is overdue.
+        self._end = weakref.finalize(self, _end, self._core, self._wire)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._settings.base_url!r})"
@@ -91,12 +101,7 @@ class AgentWarden:
 
     def close(self) -> None:
         """Try once more, for two seconds, to deliver what could not be reported; then close the connections."""
-        if self._wire.closed:
-            return
-        try:
-            self._run(self._core.close())
-        finally:
-            self._wire.close()
+        self._end()
 
     def clear_cache(self) -> None:
         """Forget every remembered answer, for example after permissions were changed."""
@@ -193,6 +198,41 @@ class AgentWarden:
             )
         )
 
+    def batch(
+        self,
+        agent_id: str,
+        action: str,
+        items: Iterable[Item],
+        run: Callable[[Item], Value],
+        context: Mapping[str, Any] | None = None,
+        *,
+        wait: bool = False,
+        wait_timeout: float | None = None,
+        reasoning: str | None = None,
+        expires_in: int | None = None,
+    ) -> BatchResult[Item, Value]:
+        """Check once for all `items`, call `run` with each, log once: `execute` for many of the same.
+
+        context: what the decision depends on beside `count`, the number of items, which is added.
+
+        Every item is tried. Where some fail, the batch is logged as `failed` and BatchError is raised, whose `result`
+        says which. A batch that an approver changed is refused, as it is the items that were asked for.
+        """
+        if inspect.iscoroutinefunction(run):
+            raise ValidationError("run is an async function: use AsyncAgentWarden")
+        batch: Batch[Item, Value] = Batch(action, items, context)
+        result: BatchResult[Item, Value] = self.execute(
+            agent_id,
+            action,
+            batch.blocking(run),
+            batch.context,
+            wait=wait,
+            wait_timeout=wait_timeout,
+            reasoning=reasoning,
+            expires_in=expires_in,
+        )
+        return result
+
     def protect(
         self,
         action: str,
@@ -276,29 +316,41 @@ class AgentWarden:
         return self._run(self._core.whoami())
 
     def _run(self, steps: Steps[T]) -> T:
-        """Perform the effects of one operation."""
-        outcome: Any = None
-        failure: BaseException | None = None
-        while True:
-            try:
-                effect = steps.send(outcome) if failure is None else steps.throw(failure)
-            except StopIteration as done:
-                value: T = done.value
-                return value
-            finally:
-                failure = None  # else the frame and the traceback would keep each other alive
-            try:
-                outcome = self._perform(effect)
-            except BaseException as error:
-                outcome, failure = None, error
+        return _drive(self._wire, steps)
 
-    def _perform(self, effect: Effect) -> Any:
-        if isinstance(effect, Send):
-            return self._wire.send(effect.request, effect.timeout)
-        if isinstance(effect, Call):
-            value = effect.function()
-            if inspect.iscoroutine(value):
-                value.close()
-                raise ValidationError("callback returned a coroutine: use AsyncAgentWarden")
+
+def _end(core: Core, wire: Wire) -> None:
+    try:
+        _drive(wire, core.close())
+    finally:
+        wire.close()
+
+
+def _drive(wire: Wire, steps: Steps[T]) -> T:
+    """Perform the effects of one operation."""
+    outcome: Any = None
+    failure: BaseException | None = None
+    while True:
+        try:
+            effect = steps.send(outcome) if failure is None else steps.throw(failure)
+        except StopIteration as done:
+            value: T = done.value
             return value
-        return time.sleep(effect.seconds)
+        finally:
+            failure = None  # else the frame and the traceback would keep each other alive
+        try:
+            outcome = _perform(wire, effect)
+        except BaseException as error:
+            outcome, failure = None, error
+
+
+def _perform(wire: Wire, effect: Effect) -> Any:
+    if isinstance(effect, Send):
+        return wire.send(effect.request, effect.timeout)
+    if isinstance(effect, Call):
+        value = effect.function()
+        if inspect.iscoroutine(value):
+            value.close()
+            raise ValidationError("callback returned a coroutine: use AsyncAgentWarden")
+        return value
+    return time.sleep(effect.seconds)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, TypeVar
@@ -33,6 +33,7 @@ from ._models import (
     parse_identity,
     parse_log,
 )
+from ._observe import Observer, Observers
 from ._outbox import Outbox
 from ._requests import (
     Request,
@@ -85,8 +86,9 @@ Steps = Generator[Effect, Any, T]
 class Core:
     """The operations of one client, and the little state they share."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, observers: Iterable[Observer] = ()) -> None:
         self.settings = settings
+        self.observers = Observers(observers)
         self.cache = Cache(settings.cache_ttl, settings.cache_size)
         self.outbox = Outbox()
 
@@ -134,6 +136,32 @@ class Core:
         reasoning: str | None = None,
         expires_in: int | None = None,
         idempotency_key: str | None = None,
+    ) -> Steps[CheckResult]:
+        finish = self.observers.check(agent_id, action)
+        try:
+            result = yield from self._check(
+                agent_id,
+                action,
+                context,
+                reasoning=reasoning,
+                expires_in=expires_in,
+                idempotency_key=idempotency_key,
+            )
+        except BaseException as error:
+            finish(None, error)
+            raise
+        finish(result, None)
+        return result
+
+    def _check(
+        self,
+        agent_id: str,
+        action: str,
+        context: Mapping[str, Any] | None,
+        *,
+        reasoning: str | None,
+        expires_in: int | None,
+        idempotency_key: str | None,
     ) -> Steps[CheckResult]:
         request = check_request(
             agent_id,
@@ -210,6 +238,16 @@ class Core:
         """
         if timeout is not None and not timeout >= 0:
             raise ValidationError(f"timeout is a number of seconds, at least 0; not {timeout!r}")
+        finish = self.observers.wait(approval_id)
+        try:
+            approval = yield from self._wait(approval_id, timeout)
+        except BaseException as error:
+            finish(None, error)
+            raise
+        finish(approval, None)
+        return approval
+
+    def _wait(self, approval_id: str, timeout: float | None) -> Steps[Approval]:
         started = heard = time.monotonic()
         deadline = float("inf") if timeout is None else started + timeout
         failures = 0
@@ -322,6 +360,10 @@ class Core:
     def close(self) -> Steps[None]:
         """A last, short try to deliver what is overdue."""
         yield from self.flush(seconds=FLUSH_TIMEOUT)
+        self.tell_overdue()
+
+    def tell_overdue(self) -> None:
+        """Say how much was not reported, at the end."""
         if len(self.outbox):
             logger.error("%d outcomes could not be reported to Warden; they are in this log alone", len(self.outbox))
 

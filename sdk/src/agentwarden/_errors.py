@@ -8,6 +8,7 @@
     ├── RateLimitError           429: too many calls; carries `retry_after`, in seconds
     ├── ValidationError          422, or an argument refused before anything was sent (also a ValueError)
     ├── NetworkError             nothing was heard: no connection, a time-out, a broken answer
+    ├── BatchError               some items of a batch failed; carries `result`
     └── APIError                 anything else: 409, 413, 5xx, a redirect, an answer that is not well formed
 
 Every one has `request_id` (quote it when asking the server's admin), `status_code` and `code` (the server's short name
@@ -124,6 +125,17 @@ class ValidationError(AgentWardenError, ValueError):
 
 class NetworkError(AgentWardenError):
     """No usable answer arrived: the server may or may not have seen the request."""
+
+
+class BatchError(AgentWardenError):
+    """Some items of a batch failed; all of them were tried. `result` is a BatchResult, with both lists."""
+
+    def __init__(self, action: str, result: Any) -> None:
+        kinds = ", ".join(f"{type(error).__name__}: {error}" for _, error in result.failed[:5])
+        count = len(result.done) + len(result.failed)
+        super().__init__(f"{len(result.failed)} of {count} of '{action}' failed: {kinds}")
+        self.action = action
+        self.result = result
 
 
 class APIError(AgentWardenError):

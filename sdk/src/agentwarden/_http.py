@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 import time
 from collections.abc import Generator, Iterator
@@ -12,7 +11,7 @@ from typing import Any
 import httpx
 
 from ._config import Settings
-from ._errors import APIError, NetworkError
+from ._errors import AgentWardenError, APIError, NetworkError
 from ._models import Answer
 from ._requests import Request
 from ._version import __version__
@@ -35,7 +34,7 @@ class _Key(httpx.Auth):
         yield request
 
 
-class _Reading:
+class Reading:
     """An answer as it arrives: bounded in size and in time."""
 
     def __init__(self, settings: Settings, timeout: float) -> None:
@@ -59,7 +58,7 @@ class _Reading:
 
 
 @contextmanager
-def _translated(settings: Settings, request: Request, timeout: float) -> Iterator[None]:
+def translated(settings: Settings, request: Request, timeout: float) -> Iterator[None]:
     """httpx's errors as ours."""
     where = f"{request.method} {settings.base_url}{request.path}"
     try:
@@ -82,7 +81,7 @@ def _trust(settings: Settings) -> ssl.SSLContext | bool:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if settings.local else True
 
 
-def _options(settings: Settings, ssl_context: ssl.SSLContext | None, transport: Any) -> dict[str, Any]:
+def options(settings: Settings, ssl_context: ssl.SSLContext | None, transport: Any) -> dict[str, Any]:
     return {
         "base_url": settings.base_url,
         "auth": _Key(settings),
@@ -96,7 +95,7 @@ def _options(settings: Settings, ssl_context: ssl.SSLContext | None, transport: 
     }
 
 
-def _arguments(request: Request, timeout: float) -> dict[str, Any]:
+def arguments(request: Request, timeout: float) -> dict[str, Any]:
     headers = dict(request.headers)
     if request.body is not None:
         headers["Content-Type"] = "application/json"
@@ -115,13 +114,15 @@ class Wire:
 
     def __init__(self, settings: Settings, *, ssl_context: ssl.SSLContext | None, transport: Any) -> None:
         self._settings = settings
-        self._client = httpx.Client(**_options(settings, ssl_context, transport))
+        self._client = httpx.Client(**options(settings, ssl_context, transport))
 
     def send(self, request: Request, timeout: float) -> Answer:
-        reading = _Reading(self._settings, timeout)
+        if self._client.is_closed:
+            raise AgentWardenError("This client is closed")
+        reading = Reading(self._settings, timeout)
         with (
-            _translated(self._settings, request, timeout),
-            self._client.stream(**_arguments(request, timeout)) as response,
+            translated(self._settings, request, timeout),
+            self._client.stream(**arguments(request, timeout)) as response,
         ):
             for chunk in response.iter_bytes():
                 reading.add(chunk)
@@ -133,32 +134,3 @@ class Wire:
 
     def close(self) -> None:
         self._client.close()
-
-
-class AsyncWire:
-    """The same for tasks of one event loop."""
-
-    def __init__(self, settings: Settings, *, ssl_context: ssl.SSLContext | None, transport: Any) -> None:
-        self._settings = settings
-        self._client = httpx.AsyncClient(**_options(settings, ssl_context, transport))
-
-    async def send(self, request: Request, timeout: float) -> Answer:
-        try:
-            return await asyncio.wait_for(self._send(request, timeout), timeout)
-        except asyncio.TimeoutError as error:
-            raise timed_out(timeout) from error
-
-    async def _send(self, request: Request, timeout: float) -> Answer:
-        reading = _Reading(self._settings, timeout)
-        with _translated(self._settings, request, timeout):
-            async with self._client.stream(**_arguments(request, timeout)) as response:
-                async for chunk in response.aiter_bytes():
-                    reading.add(chunk)
-                return reading.answer(response)
-
-    @property
-    def closed(self) -> bool:
-        return self._client.is_closed
-
-    async def close(self) -> None:
-        await self._client.aclose()

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .._async_client import AsyncAgentWarden
 from .._client import AgentWarden
 from .._http import TOKEN_PREFIX
 from ._exits import Trouble
@@ -81,11 +80,6 @@ class Configuration:
     def client(self, **more: Any) -> AgentWarden:
         """The client of an agent. Raises Trouble where there is no key."""
         return self._client(self.key, "an agent's key", KEY_VARIABLE, **more)
-
-    def async_client(self, **more: Any) -> AsyncAgentWarden:
-        """The same as `client`, for asyncio."""
-        self.client(**more).close()  # says what is missing
-        return AsyncAgentWarden(self.key, self.base_url, **{"timeout": self.timeout, **more})
 
     def person(self, **more: Any) -> AgentWarden:
         """The same wire with a person's token, for /api. Raises Trouble where there is none."""

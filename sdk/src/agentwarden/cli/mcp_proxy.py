@@ -7,6 +7,7 @@ import re
 from importlib import import_module
 from pathlib import PurePosixPath
 
+from .._async_client import AsyncAgentWarden
 from .._tool_names import action_of
 from ._configuration import configuration
 from ._exits import Exit, Trouble
@@ -45,7 +46,9 @@ def run(options: argparse.Namespace, output: Output) -> Exit:
         agent = told.agent_of(guard)
     output.note(f"agentwarden: {agent} asks for mcp.{name.lower()}.*")
     proxy = import_module("agentwarden._mcp_proxy")
-    return Exit(proxy.serve(told.async_client(), agent, name, command, wait=options.wait))
+    return Exit(
+        proxy.serve(AsyncAgentWarden(told.key, told.base_url, told.timeout), agent, name, command, wait=options.wait)
+    )
 
 
 def name_of(command: list[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
+from .._async_client import AsyncAgentWarden
 from ._configuration import configuration
 from ._exits import Exit, Trouble
 from ._extras import needs
@@ -30,5 +31,6 @@ def run(options: argparse.Namespace, output: Output) -> Exit:
     told = configuration(options)
     with told.client() as guard:
         agent = told.agent_of(guard)
-    import_module("agentwarden._mcp_server").server(told.async_client(), agent, wait=options.wait).run("stdio")
+    asynchronous = AsyncAgentWarden(told.key, told.base_url, told.timeout)
+    import_module("agentwarden._mcp_server").server(asynchronous, agent, wait=options.wait).run("stdio")
     return Exit.OK
