@@ -20,6 +20,7 @@ from audit.models import Event
 
 SHOWN = 5
 LONGEST = timedelta(days=1)
+LIFETIME = timedelta(days=90)  # of a key, as the form for keys suggests
 
 
 @requires("agents:read")
@@ -48,6 +49,7 @@ def connect(request: MemberRequest, slug: str) -> HttpResponse:
                 mode=request.mode,
                 name=f"{framework.label}, connected {now:%d %b %Y}",
                 agent=agent,
+                expires_at=now + LIFETIME,
             )
     asked = asked_of(agent, settings.SITE_URL, made.secret if made else "test_…" if request.mode == "test" else "ak_…")
     context = {

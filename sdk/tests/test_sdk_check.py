@@ -108,6 +108,8 @@ NOT_AN_ALLOW = [
     b'{"allowed": true, "requires_approval": false} {}',
     b'{"allowed": true, "requires_approval": false, "x": NaN}',
     b'{"allowed": true, "requires_approval": false, "x": Infinity}',
+    b'{"allowed": true, "requires_approval": false, "effective_context": {"amount": 1e400}}',
+    b'{"allowed": true, "requires_approval": false, "effective_context": {"amount": -1e400}}',
     b'{"Allowed": true, "requires_approval": false}',
     b'{"data": {"allowed": true, "requires_approval": false}}',
     b'\xff\xfe{"allowed": true, "requires_approval": false}',

@@ -261,6 +261,7 @@ def test_the_package_shows_what_it_says() -> None:
         *("AgentWardenError", "AuthenticationError", "PermissionDeniedError", "ApprovalRequiredError"),
         *("AgentNotFoundError", "RateLimitError", "ValidationError", "NetworkError", "APIError"),
         *("BatchError", "BatchResult", "Comment", "Identity", "error_context"),
+        *("Receipt", "ReceiptError", "UsedReceipts", "verify_receipt"),
     }
     with pytest.raises(AttributeError, match="Warden"):
         _ = agentwarden.Warden

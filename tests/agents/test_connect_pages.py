@@ -58,6 +58,7 @@ def test_a_key_is_made_in_the_mode_of_the_pages_and_shown_once(enter, people, bo
     assert text(page).count(secret) >= 3  # alone, in the environment, for the test request
     key = ApiKey.objects.get()
     assert (key.mode, key.agent, key.created_by) == ("test", bot, people.admin)
+    assert timedelta(days=89) < key.expires_at - key.created_at <= timedelta(days=90)
     assert find_key(hash_secret(secret)).agent_id == bot.pk
     assert secret not in text(client.get(url(bot)))
     assert all(secret not in event.body for event in Event.objects.all())

@@ -58,9 +58,9 @@ def _number(value: Any, decimal: Any) -> int | float:
 
 
 def decode(body: bytes) -> Any:
-    """The one JSON value in `body`; MalformedJSON for anything else, duplicate keys and NaN included."""
+    """The one JSON value in `body`; MalformedJSON for anything else, duplicate keys, NaN and 1e400 included."""
     try:
-        return json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
+        return json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise MalformedJSON(str(error)) from error
 
@@ -70,6 +70,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) != len(pairs):
         raise ValueError("a key stands twice")
     return value
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(f"{text[:20]} is more than a number holds")
+    return number
 
 
 def _refuse(name: str) -> Any:

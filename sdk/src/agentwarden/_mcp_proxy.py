@@ -24,6 +24,7 @@ from ._tool_names import action_of
 
 PROGRESS_EVERY = 5.0  # seconds; clients give up after a minute or so without a sign of life
 CANCEL_PATIENCE = 5.0  # seconds
+LAST_WORDS = 0.2  # seconds for the writer to have written
 CALL = "tools/call"
 CANCELLED = "notifications/cancelled"
 
@@ -40,17 +41,23 @@ async def _serve(guard: AsyncAgentWarden, agent: str, name: str, command: list[s
     # The tools' server gets this process's environment, but not the key that asks for it.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("AGENTWARDEN_")}
     parameters = StdioServerParameters(command=command[0], args=command[1:], env=environment)
-    async with (
-        guard,
-        anyio.create_task_group() as logs,  # outlives the streams: what was done is reported when everybody has gone
-        stdio_client(parameters) as (from_server, to_server),
-        stdio_server() as (from_client, to_client),
-        anyio.create_task_group() as tasks,
-    ):
-        proxy = Proxy(guard, agent, name, wait, to_client, to_server, tasks, logs)
-        tasks.start_soon(proxy.client_side, from_client)
-        await proxy.server_side(from_server)
-        tasks.cancel_scope.cancel()
+    server_ended = False
+    async with guard, stdio_server() as (from_client, to_client):
+        async with (
+            stdio_client(parameters) as (from_server, to_server),
+            anyio.create_task_group() as logs,  # what was done is reported, whoever has gone
+            anyio.create_task_group() as tasks,
+        ):
+            proxy = Proxy(guard, agent, name, wait, to_client, to_server, tasks, logs)
+            tasks.start_soon(proxy.client_side, from_client)
+            await proxy.server_side(from_server)
+            server_ended = True
+            tasks.cancel_scope.cancel()
+        await to_client.aclose()  # the writer ends with its stream
+        if server_ended:
+            await guard.close()
+            await anyio.sleep(LAST_WORDS)
+            os._exit(1)  # a thread reads stdin, which nothing but the client can end; and the client is to see the end
 
 
 class Proxy:
@@ -92,8 +99,11 @@ class Proxy:
                     continue
                 scope = self._deciding[told.id] = anyio.CancelScope()
                 self._tasks.start_soon(self._decide, told, scope)
-            elif isinstance(told, JSONRPCNotification) and told.method == CANCELLED and self._cancelled(told):
-                continue  # the server never heard of that call
+            elif isinstance(told, JSONRPCNotification) and (
+                told.method == CALL  # a call that wants no answer is none, and must not be taken for one
+                or (told.method == CANCELLED and self._cancelled(told))  # the server never heard of that call
+            ):
+                continue
             else:
                 await self._to_server.send(message)
         self._tasks.cancel_scope.cancel()

@@ -48,8 +48,14 @@ export function same(one: unknown, other: unknown): boolean {
 
 /** The one JSON value in `text`; throws for anything else, a key that stands twice in an object included. */
 export function decode(text: string): Json {
-  const value = JSON.parse(text) as Json;
+  const value = JSON.parse(text, finite) as Json;
   refuseDoubleKeys(text);
+  return value;
+}
+
+/** 1e400 is more than a number holds. */
+function finite(_: string, value: Json): Json {
+  if (typeof value === "number" && !Number.isFinite(value)) throw new SyntaxError("a number is too large");
   return value;
 }
 

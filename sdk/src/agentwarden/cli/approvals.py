@@ -82,13 +82,13 @@ def _one(told: Configuration, approval_id: str) -> dict[str, Any]:
 
 
 def _watch_one(told: Configuration, approval_id: str, output: Output) -> Exit:
-    if told.key:
-        with told.client() as guard, spinning("waiting for a decision", on=not output.as_json):
-            status = guard.wait_for_approval(approval_id).status
-    else:
-        with spinning("waiting for a decision", on=not output.as_json):
+    with spinning("waiting for a decision", on=not output.as_json):
+        if told.token:
             while (status := str(_one(told, approval_id)["status"])) == "pending":
                 time.sleep(EVERY)
+        else:
+            with told.client() as guard:
+                status = guard.wait_for_approval(approval_id).status
     value = _one(told, approval_id)
     output.say(_line(value), value)
     return ENDS.get(status, Exit.WAITING)
