@@ -33,6 +33,7 @@ urlpatterns = [
     path("permissions/check-condition/", tiers.check_condition, name="check_condition"),
     path("permissions/rules/", rules.rule_list, name="rules"),
     path("permissions/rules/new/", rules.rule_new, name="rule_new"),
+    path("permissions/rules/preview/", rules.rule_preview, name="rule_preview"),
     path("permissions/rules/<uuid:pk>/", rules.rule_edit, name="rule"),
     path("permissions/rules/<uuid:pk>/delete/", rules.rule_delete, name="rule_delete"),
     path("permissions/git/", git.page, name="git"),

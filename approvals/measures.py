@@ -5,6 +5,8 @@ from datetime import timedelta
 from django.db.models import ExpressionWrapper, F, Min, QuerySet
 from django.db.models.fields import DurationField
 
+from accounts.models import Organization
+from agents.outlook import Staff
 from approvals.models import Approval, still_waits
 from notifications.alerts.measures import Measure, Scope, register
 
@@ -15,7 +17,15 @@ SOON = 0.1  # of the time a request had
 def connect() -> None:
     register(Measure("backlog", "Requests that wait", backlog, windowed=False))
     register(Measure("oldest_pending", "Age of the oldest request", oldest_pending, "minutes", windowed=False))
+    register(Measure("stuck_rules", "Approval rules nobody can satisfy", stuck_rules, windowed=False))
     register(Measure("about_to_expire", "Requests about to expire", about_to_expire, windowed=False))
+
+
+def stuck_rules(scope: Scope) -> float:
+    """How many approval rules nobody could satisfy as people are now."""
+    organization = Organization.objects.get(id=scope.organization_id)
+    staff = Staff(organization)
+    return float(sum(staff.is_stuck(rule) for rule in organization.approval_rules.all()))
 
 
 def backlog(scope: Scope) -> float:

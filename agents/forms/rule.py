@@ -8,22 +8,21 @@ from django.core.exceptions import ValidationError
 from accounts import roles
 from accounts.models import Organization
 from agents.models import ApprovalRule
-from agents.models.rule import default_roles
 from agents.services import deciders, escalation
 from agents.services.facts import token
 
 CHOICE = ("roles", "teams", "people")
 DECIDERS = [(role, name) for role, name in roles.ROLES.items() if roles.may(role, "approvals:decide")]
+Choices = list[tuple[str, list[tuple[str, str]]]]
 
 
 class RuleForm(forms.ModelForm):
     token = forms.CharField(required=False, widget=forms.HiddenInput)
     roles = forms.MultipleChoiceField(
-        label="Who decides",
-        initial=default_roles,
+        label="Roles",
+        required=False,
         choices=DECIDERS,
         widget=forms.CheckboxSelectMultiple,
-        help_text="Anyone with these roles.",
     )
 
     class Meta:
@@ -36,6 +35,8 @@ class RuleForm(forms.ModelForm):
             "reason_to_approve",
             "reason_to_deny",
             "minutes",
+            "assurance",
+            "confirm_critical",
             "is_default",
         ]
         labels = {
@@ -44,69 +45,105 @@ class RuleForm(forms.ModelForm):
             "reason_to_approve": "A reason is required to approve",
             "reason_to_deny": "A reason is required to deny",
             "minutes": "Expires after (minutes)",
+            "assurance": "Decided at least in",
+            "confirm_critical": "What is critical is approved by typing its name",
             "is_default": "The default, for tiers that name no rule",
         }
-        help_texts = {"approvals": "", "denials": "", "minutes": ""}
+        help_texts = {
+            "approvals": "",
+            "denials": "",
+            "minutes": "",
+            "confirm_critical": "",
+            "assurance": "A fresh second factor: a passkey or an app's code, given within five minutes.",
+        }
 
     def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.instance.organization = organization
-        self._add_steps(organization)
+        self.choices = _choices(organization)
+        first = deciders.named(self.instance.ways[0])
+        self._add_who("others", "Teams and people", {**first, "roles": []}, self.choices[1:])
+        self.ways = self._add_rows(
+            ("or_{}", "or_who_{}"),
+            ("Or approvals, {}", "by"),
+            "approvals",
+            [*self.instance.alternatives, {}][: deciders.WAYS],
+        )
+        self.steps = self._add_rows(
+            ("after_{}", "who_{}"),
+            ("Step {}: after (minutes)", "also ask"),
+            "after_minutes",
+            [*self.instance.escalation, {}][: escalation.STEPS],
+        )
+        self.fields["assurance"].required = False  # left out, it stays as it is
         if not self.instance._state.adding:
             self.initial["token"] = token(self.instance)
             if self.instance.is_default:
                 del self.fields["is_default"]  # there is always one: another rule takes its place
 
-    def _add_steps(self, organization: Organization) -> None:
-        """A pair of fields for each step there is, and for one more."""
-        steps = escalation.named(self.instance.escalation)
-        teams = organization.teams.values_list("slug", "name")
-        members = organization.memberships.filter(role__in=deciders.DECIDERS, user__is_active=True)
-        people = members.values_list("user__email", flat=True)
-        choices = [
-            ("Roles", [(f"roles:{role}", f"{name}s") for role, name in DECIDERS]),
-            ("Teams", [(f"teams:{slug}", name) for slug, name in teams]),
-            ("People", [(f"people:{email}", email) for email in people]),
-        ]
-        self.steps = []
-        for number, step in enumerate([*steps, {}][: escalation.STEPS], start=1):
-            chosen = [f"{kind}:{name}" for kind in CHOICE for name in step.get(kind, ())]
-            known = {value for _, group in choices for value, _ in group}
-            gone = [("Gone since", [(value, value.partition(":")[2]) for value in chosen if value not in known])]
-            after, who = f"after_{number}", f"who_{number}"
-            self.fields[after] = forms.IntegerField(
-                label=f"Step {number}: after (minutes)",
-                min_value=1,
-                required=False,
-                initial=step.get("after_minutes"),
+    def _add_rows(
+        self, names: tuple[str, str], labels: tuple[str, str], number: str, kept: list[dict[str, Any]]
+    ) -> list[tuple[forms.BoundField, forms.BoundField]]:
+        """A pair of fields, a number and some people, for each of `kept`."""
+        rows = []
+        for at, row in enumerate(kept, start=1):
+            first, who = (name.format(at) for name in names)
+            self.fields[first] = forms.IntegerField(
+                label=labels[0].format(at), min_value=1, required=False, initial=row.get(number)
             )
-            self.fields[who] = forms.MultipleChoiceField(
-                label="also ask",
-                choices=choices + (gone if gone[0][1] else []),
-                required=False,
-                initial=chosen,
-                widget=forms.SelectMultiple(attrs={"size": 6}),
-            )
-            self.steps.append((self[after], self[who]))
+            self._add_who(who, labels[1], deciders.named(row) if row else {}, self.choices)
+            rows.append((self[first], self[who]))
+        return rows
+
+    def _add_who(self, name: str, label: str, chosen: dict[str, list[str]], choices: Choices) -> None:
+        """A list to choose from. Whom the rule names and who is gone since stays in it, so that it can be seen."""
+        values = [f"{kind}:{each}" for kind in CHOICE for each in chosen.get(kind, ())]
+        known = {value for _, group in choices for value, _ in group}
+        gone = [(value, value.partition(":")[2]) for value in values if value not in known]
+        self.fields[name] = forms.MultipleChoiceField(
+            label=label,
+            choices=choices + ([("Gone since", gone)] if gone else []),
+            required=False,
+            initial=values,
+            widget=forms.SelectMultiple(attrs={"size": 6}),
+        )
 
     def clean(self) -> dict[str, Any]:
-        """Reads the steps. One without a time and without people is none."""
+        """Reads who decides, the other ways and the steps. A row without a number and without people is none."""
         values: dict[str, Any] = super().clean() or {}
-        steps = []
-        for after, who in self.steps:
-            minutes, chosen = values.pop(after.name, None), values.pop(who.name, [])
-            if minutes is None and chosen:
-                self.add_error(after.name, "After how many minutes?")
-            elif minutes is not None:
-                step: dict[str, Any] = {"after_minutes": minutes} | {kind: [] for kind in CHOICE}
-                for kind, _, name in (value.partition(":") for value in chosen):
-                    step[kind].append(name)
-                steps.append((after.name, step))
+        instance, organization = self.instance, self.instance.organization
+        first = _read(values.pop("others", []))
+        ways = self._rows(values, self.ways, "approvals", "How many approvals?")
+        steps = self._rows(values, self.steps, "after_minutes", "After how many minutes?")
         try:
-            self.instance.escalation = escalation.resolve(self.instance.organization, [step for _, step in steps])
+            kept = deciders.resolve(organization, {**first, "roles": []}, "teams")
+            instance.teams, instance.people = kept["teams"], kept["people"]
+        except ValidationError as error:
+            self.add_error("others", error.message_dict["teams"])
+        try:
+            instance.alternatives = deciders.resolve_ways(organization, [way for _, way in ways])
+        except ValidationError as error:
+            self.add_error(ways[-1][0], error.message_dict["alternatives"])
+        try:
+            instance.escalation = escalation.resolve(organization, [step for _, step in steps])
         except ValidationError as error:
             self.add_error(steps[-1][0], error.message_dict["escalation"])
         return values
+
+    def clean_assurance(self) -> str:
+        return str(self.cleaned_data["assurance"] or self.instance.assurance)
+
+    def _rows(
+        self, values: dict[str, Any], rows: list[tuple[forms.BoundField, forms.BoundField]], number: str, ask: str
+    ) -> list[tuple[str, dict[str, Any]]]:
+        found = []
+        for first, who in rows:
+            count, chosen = values.pop(first.name, None), values.pop(who.name, [])
+            if count is None and chosen:
+                self.add_error(first.name, ask)
+            elif count is not None:
+                found.append((first.name, {number: count, **_read(chosen)}))
+        return found
 
     def validate_constraints(self) -> None:
         """Left to the services: a new default is not a second one, it takes the place of the first."""
@@ -114,4 +151,21 @@ class RuleForm(forms.ModelForm):
     def values(self) -> dict[str, Any]:
         """What the services take."""
         fields = {name: value for name, value in self.cleaned_data.items() if name != "token"}
-        return fields | {"escalation": self.instance.escalation}
+        kept = ("teams", "people", "alternatives", "escalation")
+        return fields | {name: getattr(self.instance, name) for name in kept}
+
+
+def _choices(organization: Organization) -> Choices:
+    members = organization.memberships.filter(role__in=deciders.DECIDERS, user__is_active=True)
+    return [
+        ("Roles", [(f"roles:{role}", f"{name}s") for role, name in DECIDERS]),
+        ("Teams", [(f"teams:{slug}", name) for slug, name in organization.teams.values_list("slug", "name")]),
+        ("People", [(f"people:{email}", email) for email in members.values_list("user__email", flat=True)]),
+    ]
+
+
+def _read(chosen: list[str]) -> dict[str, list[str]]:
+    who: dict[str, list[str]] = {kind: [] for kind in CHOICE}
+    for kind, _, name in (value.partition(":") for value in chosen):
+        who[kind].append(name)
+    return who

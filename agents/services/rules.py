@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from accounts.by import lock
 from accounts.models import Organization
 from accounts.rules import Refused
 from agents.models import ApprovalRule
+from agents.outlook import Staff, stuck_words
 from agents.services import deciders, escalation
 from agents.services.by import Who, check
 from agents.services.errors import Conflict
@@ -45,7 +47,7 @@ def create_rule(*, organization: Organization, by: Who, name: str, **fields: Any
 
     `teams`, `people`, `alternatives` and the steps of `escalation` are given by names, as agents.services.deciders and
     agents.services.escalation take them.
-    Raises Refused, ValidationError.
+    Raises Refused, ValidationError: also where nobody could satisfy it as people are now.
     """
     organization = lock(organization)
     check(by, organization)
@@ -54,6 +56,7 @@ def create_rule(*, organization: Organization, by: Who, name: str, **fields: Any
     row.is_default = row.is_default or default is None
     row.full_clean(validate_constraints=False)
     row.validate_constraints(exclude={"is_default"})
+    _check_possible(row)
     if default and row.is_default:
         _unset(default, by)
     row.save(force_insert=True)
@@ -77,6 +80,7 @@ def change_rule(*, rule: ApprovalRule, by: Who, expected: str | None = None, **f
         raise Refused("Make another rule the default instead.")
     row.full_clean(validate_constraints=False)
     row.validate_constraints(exclude={"is_default"})
+    _check_possible(row)
     changed = difference(before, facts(row))
     if changed:
         if row.is_default and not before["is_default"]:
@@ -101,6 +105,13 @@ def delete_rule(*, rule: ApprovalRule, by: Who, expected: str | None = None) -> 
         raise Refused(f"Tiers still use this rule ({names}). Give them another one first.")
     _write("delete", row, by, {"before": facts(row)})
     row.delete()
+
+
+def _check_possible(row: ApprovalRule) -> None:
+    """An organization without people begins with its rule; from then on each must be one that somebody can satisfy."""
+    staff = Staff(row.organization)
+    if staff and staff.is_stuck(row):
+        raise ValidationError({"approvals": stuck_words(staff.chances(row))})
 
 
 def _unset(rule: ApprovalRule, by: Who) -> None:

@@ -3,20 +3,56 @@
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.db.models import Count, Q
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST
 
 from accounts.access import requires
 from accounts.requests import MemberRequest
 from accounts.rules import Refused
 from agents.forms.rule import RuleForm
 from agents.models import ApprovalRule
+from agents.outlook import Staff, stuck_words
 from agents.services import rules
 from agents.services.facts import token
 from agents.views.finding import find_rule
 from agents.views.saving import Faster, save, status_of
 from agents.words import rule_sentence
+from audit.ids import read_id
+
+
+def preview(rule: ApprovalRule, staff: Staff) -> dict[str, object]:
+    """A rule in words, who could decide under it now, and what stands in the way."""
+    chances = staff.chances(rule)
+    return {
+        "words": rule_sentence(rule.snapshot()),
+        "chances": chances,
+        "stuck": stuck_words(chances) if staff.is_stuck(rule) else "",
+        "agents": [] if staff.is_stuck(rule) or rule._state.adding else staff.stuck_agents(rule),
+    }
+
+
+def _preview_of(form: RuleForm) -> dict[str, object]:
+    """The same of what is typed. Nothing where that cannot be said yet."""
+    if form.is_bound and form.errors.keys() - {NON_FIELD_ERRORS, "name", "approvals"}:
+        return {}
+    return preview(form.instance, Staff(form.instance.organization))
+
+
+def _named(text: str) -> list[UUID]:
+    found = read_id("rul", text)
+    return [found] if found else []
+
+
+@require_POST
+@requires("agents:write")
+def rule_preview(request: MemberRequest) -> HttpResponse:
+    """The fragment below the editor, while somebody fills it in."""
+    rule = request.organization.approval_rules.filter(pk__in=_named(request.GET.get("rule", ""))).first()
+    form = RuleForm(request.POST, organization=request.organization, instance=rule)
+    return render(request, "agents/_rule_preview.html", {"preview": _preview_of(form)})
 
 
 @requires("agents:read")
@@ -24,8 +60,9 @@ def rule_list(request: MemberRequest) -> HttpResponse:
     """Each rule as a sentence, and how many tiers use it."""
     asks = Count("permissions", filter=Q(permissions__effect="ask", permissions__agent__deleted_at=None))
     found = request.organization.approval_rules.annotate(used=asks)
+    staff = Staff(request.organization)
     context = {
-        "rules": [(rule, rule_sentence(rule.snapshot())) for rule in found],
+        "rules": [(rule, preview(rule, staff)) for rule in found],
         "may_write": request.membership.may("agents:write"),
         "nav": "permissions",
     }
@@ -45,7 +82,8 @@ def rule_new(request: MemberRequest) -> HttpResponse:
         if form.is_valid():
             messages.success(request, f"The rule {form.cleaned_data['name']} is there. Tiers can name it now.")
             return redirect("agents:rules")
-    return render(request, "agents/rule.html", {"form": form, "nav": "permissions"}, status=status_of(form))
+    context = {"form": form, "preview": _preview_of(form), "nav": "permissions"}
+    return render(request, "agents/rule.html", context, status=status_of(form))
 
 
 @requires("agents:write")
@@ -69,7 +107,7 @@ def rule_edit(request: MemberRequest, pk: UUID) -> HttpResponse:
         if form.is_valid():
             messages.success(request, "Saved. Requests that wait keep the rule they were made under.")
             return redirect("agents:rules")
-    context = {"rule": rule, "form": form, "faster": faster, "nav": "permissions"}
+    context = {"rule": rule, "form": form, "faster": faster, "preview": _preview_of(form), "nav": "permissions"}
     return render(request, "agents/rule.html", context, status=status_of(form, faster))
 
 

@@ -31,6 +31,7 @@ DEFAULTS = (
     ("Unknown callers", "unknown_callers", 5, 15, "warning"),
     ("Record behind", "record_lag", 1, 15, "critical"),
     ("Record broken", "record_broken", 0, 15, "critical"),
+    ("Rules nobody can satisfy", "stuck_rules", 0, 15, "warning"),
 )
 
 

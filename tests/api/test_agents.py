@@ -5,7 +5,7 @@ import pytest
 from accounts.secrets import is_well_formed
 from agents.models import ApiKey, PolicyVersion
 from audit.models import Event
-from tests.factories import a_team
+from tests.factories import a_member, a_team
 
 
 def kinds() -> list[str]:
@@ -106,7 +106,8 @@ def test_amounts_are_exact_whatever_their_size(owner):
         assert words in owner("PUT", f"permissions/{made['id']}", b'{"max_amount": ' + wrong + b"}", 422)["detail"]
 
 
-def test_every_field_of_a_permission_can_be_set_and_cleared(owner):
+def test_every_field_of_a_permission_can_be_set_and_cleared(owner, world):
+    a_member(world.acme, "admin")
     rule = owner("POST", "approval-rules", {"name": "Two", "approvals": 2}, 201)
     fields = {
         "currency": "USD",
@@ -199,7 +200,8 @@ def test_regenerating_replaces_the_organizations_key_and_no_other(owner, world):
     assert ApiKey.objects.filter(organization=world.acme).count() == 3
 
 
-def test_approval_rules(owner):
+def test_approval_rules(owner, world):
+    a_member(world.acme, "admin")
     first = owner("POST", "approval-rules", {"name": "Standard"}, 201)
     assert first["is_default"]
     two = owner(

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from accounts import models as accounts
 from accounts.tokens import token_may
 from agents import models as agents
+from agents.outlook import Staff, stuck_words
 from agents.services import deciders
 from agents.services.escalation import named
 from approvals import models as approvals
@@ -104,6 +105,7 @@ class Rule(Struct):
     edits_allowed: bool
     edit_fields: list[str]
     grants_allowed: bool
+    stuck: Annotated[str, Meta(description="Why nobody could satisfy it as people are now; empty where somebody can.")]
     created_at: Moment
 
 
@@ -402,7 +404,7 @@ def key(row: agents.ApiKey) -> Key:
     )
 
 
-def rule(row: agents.ApprovalRule) -> Rule:
+def rule(row: agents.ApprovalRule, staff: Staff) -> Rule:
     return Rule(
         id=show_id("rul", row.id),
         name=row.name,
@@ -423,6 +425,7 @@ def rule(row: agents.ApprovalRule) -> Rule:
         edits_allowed=row.edits_allowed,
         edit_fields=row.edit_fields,
         grants_allowed=row.grants_allowed,
+        stuck=stuck_words(staff.chances(row)) if staff.is_stuck(row) else "",
         created_at=row.created_at,
     )
 

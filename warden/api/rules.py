@@ -5,6 +5,7 @@ from typing import Any
 from msgspec import structs
 
 from agents.models import ApprovalRule
+from agents.outlook import Staff
 from agents.services import rules as services
 from warden.api import answers, finding
 from warden.api.bodies import ChangeRule, NewRule
@@ -23,21 +24,23 @@ def _given(body: ChangeRule) -> dict[str, Any]:
 @endpoint("GET", "approval-rules", "agents:read")
 def list_rules(call: Call) -> list[answers.Rule]:
     """List approval rules, the default first."""
-    return [answers.rule(row) for row in ApprovalRule.objects.filter(organization=call.organization)]
+    staff = Staff(call.organization)
+    return [answers.rule(row, staff) for row in ApprovalRule.objects.filter(organization=call.organization)]
 
 
 @endpoint("POST", "approval-rules", "agents:write", 201)
 def create_rule(call: Call, body: NewRule) -> answers.Rule:
     """Create an approval rule."""
     row = services.create_rule(organization=call.organization, by=call.membership, **_given(body))
-    return answers.rule(ApprovalRule.objects.get(pk=row.pk))
+    return answers.rule(ApprovalRule.objects.get(pk=row.pk), Staff(call.organization))
 
 
 @endpoint("PUT", "approval-rules/{rule_id}", "agents:write")
 def change_rule(call: Call, rule_id: str, body: ChangeRule) -> answers.Rule:
     """Change an approval rule, for requests to come: one that waits keeps the rule it was made under."""
     row = finding.rule(call, rule_id)
-    return answers.rule(services.change_rule(rule=row, by=call.membership, **_given(body)))
+    changed = services.change_rule(rule=row, by=call.membership, **_given(body))
+    return answers.rule(changed, Staff(call.organization))
 
 
 @endpoint("DELETE", "approval-rules/{rule_id}", "agents:write", 204)

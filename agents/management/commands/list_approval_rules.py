@@ -1,6 +1,7 @@
 from typing import Any
 
 from agents.management.commands._base import AgentsCommand, as_json
+from agents.outlook import Staff, stuck_words
 from agents.words import rule_sentence
 
 
@@ -8,8 +9,11 @@ class Command(AgentsCommand):
     help = "List approval rules."
 
     def run(self, **options: Any) -> tuple[Any, str]:
-        rules = list(self.organization(options).approval_rules.all())
+        organization = self.organization(options)
+        rules, staff = list(organization.approval_rules.all()), Staff(organization)
         words = [
-            f"{rule.name}{' (default)' if rule.is_default else ''}: {rule_sentence(rule.snapshot())}" for rule in rules
+            f"{rule.name}{' (default)' if rule.is_default else ''}: {rule_sentence(rule.snapshot())}"
+            f"{' ' + stuck_words(staff.chances(rule)) if staff.is_stuck(rule) else ''}"
+            for rule in rules
         ]
         return [as_json(rule) for rule in rules], "\n".join(words)
