@@ -23,6 +23,7 @@ PAGE = "docs/policy.md"
 def organization(db: None) -> Organization:
     made = an_organization()
     a_member(made, "owner", "owner@example.com")
+    a_member(made, "admin")
     return made
 
 
