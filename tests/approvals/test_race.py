@@ -1,5 +1,6 @@
 """Two people at once: one final state (I1), whoever wins."""
 
+import os
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from tests import factories
 from tests.approvals.conftest import Acme, make_acme
 
 PAIRS = 200
+QUORUMS = int(os.environ.get("WARDEN_QUORUMS", "50"))  # 500 show it whole
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -72,6 +74,26 @@ def test_the_two_votes_of_a_quorum_at_once_are_both_counted() -> None:
         approval.refresh_from_db()
         assert approval.state == "approved"
         assert approval.reviews.count() == 2
+
+
+def test_five_people_at_once_under_a_quorum_of_two() -> None:
+    """None is stuck, none has a vote too many: who came third is told that it was decided."""
+    acme = make_acme()
+    people = [
+        acme.approver,
+        acme.colleague,
+        acme.admin,
+        *(factories.a_member(acme.organization, "approver") for _ in "ab"),
+    ]
+    for _ in range(QUORUMS):
+        approval = factories.an_approval(agent=acme.bot, rule={"approvals": 2})
+        told = race(approval, acme, [(person, "approve") for person in people])
+        assert Counter(told) == {"approve": 2, "decided": 3}
+        approval.refresh_from_db()
+        assert approval.state == "approved"
+        assert approval.reviews.count() == 2
+    ends = Event.objects.filter(kind="person:approval:approved")
+    assert ends.count() == ends.values("target").distinct().count() == QUORUMS
 
 
 def test_one_person_clicking_five_times_at_once_votes_once() -> None:

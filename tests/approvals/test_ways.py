@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from accounts.models import Membership, Team, User
 from agents import assurance
@@ -14,6 +15,8 @@ from approvals import rules, services
 from approvals.models import Approval, Review
 from approvals.rule import Step, Way
 from approvals.rules import Case, Incomplete, Person, Refused, Rule, Vote, Who
+from approvals.slack.card import card_of
+from audit.clock import database_now
 from tests import factories
 from tests.approvals.conftest import Acme
 
@@ -224,3 +227,35 @@ def test_the_page_asks_for_a_second_factor_before_the_form(acme: Acme, enter: An
     assert answer.status_code == 403
     assert "confirm with your passkey or your app" in answer.content.decode()
     assert Approval.objects.get().state == "pending"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("state", ["denied", "expired", "cancelled"])
+def test_the_move_itself_refuses_what_is_not_pending_any_more(acme: Acme, state: str) -> None:
+    """Whatever the ladder let through: the condition of the update is what makes the decision the only one (I1)."""
+    now = database_now()
+    approval = factories.an_approval(agent=acme.bot, state=state, decided_at=now)
+    tally = rules.Tally(1, 0, "approved")
+    with pytest.raises(RuntimeError, match="nothing is committed"), transaction.atomic():
+        services._decide(approval, tally=tally, by=acme.approver, reason="", now=now, claim_until=now, changes=False)
+    assert Approval.objects.get().state == state
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("rule", "risk", "buttons"),
+    [
+        ({}, "medium", True),
+        ({}, "critical", False),  # it is typed out
+        ({"confirm_critical": False}, "critical", True),
+        ({"assurance": "browser"}, "medium", False),
+        ({"assurance": "stepup"}, "medium", False),
+    ],
+)
+def test_a_card_offers_only_what_the_rule_takes_from_slack(
+    acme: Acme, rule: dict[str, Any], risk: str, buttons: bool
+) -> None:
+    card = str(card_of(factories.an_approval(agent=acme.bot, rule=rule, risk=risk), database_now()).blocks)
+    assert ("warden_approve" in card) is buttons
+    assert ("decided in Warden" in card) is not buttons
+    assert "warden_open" in card

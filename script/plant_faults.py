@@ -1,0 +1,331 @@
+"""Plants faults, one at a time, in a copy of the tree, and shows which test catches each. Exits 1 if one survives.
+
+script/plant_faults [--only WORD]…
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RULES = "tests/approvals/test_rules.py"
+WAYS = "tests/approvals/test_ways.py"
+AWAY = "tests/approvals/test_delegation.py"
+CLAIM = "tests/gateway/test_standing.py"
+STEPUP = "tests/approvals/test_stepup.py"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is changed where, and the test that must fail for it. `old` stands in the file once."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+FAULTS = [
+    Fault(
+        "drop the state = 'pending' guard of a decision",
+        "approvals/services.py",
+        "Approval.objects.filter(id=approval.id, state=states.PENDING, digest=approval.digest)",
+        "Approval.objects.filter(id=approval.id)",
+        f"{WAYS}::test_the_move_itself_refuses_what_is_not_pending_any_more",
+    ),
+    Fault(
+        "count a person twice",
+        "approvals/rules.py",
+        "case.digest and not vote.involved & seen:",
+        "case.digest:",
+        f"{WAYS}::test_two_of_finance_or_one_director",
+    ),
+    Fault(
+        "let a person vote twice",
+        "approvals/rules.py",
+        "    if person.id in case.involved:\n",
+        "    if False:\n",
+        f"{RULES}::test_who_may_decide",
+    ),
+    Fault(
+        "skip the recheck of earlier votes at the vote",
+        "approvals/rules.py",
+        "lets = rule.lets(vote.voice) and vote.person.able and not vote.involved & case.barred",
+        "lets = True",
+        f"{RULES}::test_the_quorum_counts_distinct_people_who_may_decide_now",
+    ),
+    Fault(
+        "skip the recheck at the claim",
+        "gateway/claiming.py",
+        " or await _unsound(held, batch)",
+        "",
+        f"{CLAIM}::test_an_approval_whose_votes_no_longer_suffice_cannot_be_claimed",
+    ),
+    Fault(
+        "skip the recheck where an identical check takes the approval",
+        "approvals/intake.py",
+        "if approval_id not in sound:",
+        "if approval_id not in sound and False:",
+        f"{CLAIM}::test_an_identical_check_opens_a_new_request_instead_of_an_approval_that_is_void",
+    ),
+    Fault(
+        "count the votes of who was deactivated at the claim",
+        "approvals/standing.py",
+        " AND u.is_active",
+        "",
+        f"{CLAIM}::test_an_approval_whose_votes_no_longer_suffice_cannot_be_claimed",
+    ),
+    Fault(
+        "forget the team that owns the agent at the claim",
+        "approvals/standing.py",
+        "WHERE t.team_id = g.owner_team_id",
+        "WHERE FALSE",
+        f"{CLAIM}::test_an_approval_whose_votes_no_longer_suffice_cannot_be_claimed",
+    ),
+    Fault(
+        "ignore the deny threshold: never deny",
+        "approvals/rules.py",
+        "if denials >= rule.denials:",
+        "if False:",
+        f"{RULES}::test_the_quorum_counts_distinct_people_who_may_decide_now",
+    ),
+    Fault(
+        "ignore the deny threshold: the first denial ends it",
+        "approvals/rules.py",
+        "if denials >= rule.denials:",
+        "if denials:",
+        f"{RULES}::test_the_quorum_counts_distinct_people_who_may_decide_now",
+    ),
+    Fault(
+        "one approval is always enough",
+        "approvals/rules.py",
+        "elif approvals >= needed:",
+        "elif approvals:",
+        f"{RULES}::test_the_quorum_counts_distinct_people_who_may_decide_now",
+    ),
+    Fault(
+        "let an agent's key vote",
+        "warden/api/endpoint.py",
+        "        raise Failure(401, \"This is an agent's key.",
+        "        token = AccessToken.objects.select_related('user', 'organization')[0]\n"
+        "        token.membership = Membership.objects.get(user=token.user, organization=token.organization)\n"
+        "        return token\n"
+        "        raise Failure(401, \"This is an agent's key.",
+        "tests/api/test_door.py::test_an_agents_key_never_gets_in",
+    ),
+    Fault(
+        "let the agent's owner decide",
+        "approvals/rules.py",
+        "else self.owners | self.requesters | self.editors",
+        "else self.requesters | self.editors",
+        f"{RULES}::test_who_may_decide",
+    ),
+    Fault(
+        "let who made the key, or is asked for, decide",
+        "approvals/rules.py",
+        "else self.owners | self.requesters | self.editors",
+        "else self.owners | self.editors",
+        f"{RULES}::test_who_may_decide",
+    ),
+    Fault(
+        "let who edited it decide",
+        "approvals/rules.py",
+        "else self.owners | self.requesters | self.editors",
+        "else self.owners | self.requesters",
+        f"{WAYS}::test_who_changed_the_request_cannot_decide_it",
+    ),
+    Fault(
+        "ignore the assurance",
+        "approvals/rules.py",
+        "    check_assurance(case, assurance)\n",
+        "",
+        f"{WAYS}::test_slack_and_scripts_are_refused_where_the_rule_wants_more",
+    ),
+    Fault(
+        "take a second factor of yesterday",
+        "accounts/stepup.py",
+        "<= FRESH_SECONDS for each",
+        "<= 1e9 for each",
+        f"{STEPUP}::test_a_code_that_is_stale_is_not",
+    ),
+    Fault(
+        "take a recovery code for a second factor",
+        "accounts/stepup.py",
+        'PROOFS = {"webauthn", "totp"}',
+        'PROOFS = {"webauthn", "totp", "recovery_codes"}',
+        f"{STEPUP}::test_a_password_or_a_recovery_code_is_no_second_factor",
+    ),
+    Fault(
+        "approve what is critical untyped",
+        "approvals/rules.py",
+        "    check_confirmation(case, verdict, typed)\n",
+        "",
+        f"{WAYS}::test_the_page_asks_for_the_name_of_what_is_critical",
+    ),
+    Fault(
+        "decide what was not shown",
+        "approvals/rules.py",
+        "    if digest != case.digest:",
+        "    if False:",
+        f"{RULES}::test_only_what_was_shown_can_be_decided",
+    ),
+    Fault(
+        "count votes for what was shown before",
+        "approvals/rules.py",
+        "if lets and vote.digest == case.digest and",
+        "if lets and",
+        f"{RULES}::test_the_quorum_counts_distinct_people_who_may_decide_now",
+    ),
+    Fault(
+        "decide while everything stands still",
+        "approvals/rules.py",
+        "    if case.paused:\n",
+        "    if False:\n",
+        f"{RULES}::test_who_may_decide",
+    ),
+    Fault(
+        "let a viewer whom the rule names decide",
+        "agents/who.py",
+        'return self.role is not None and roles.may(self.role, "approvals:decide")',
+        "return self.role is not None",
+        f"{RULES}::test_who_may_decide",
+    ),
+    Fault(
+        "take no reason where one is due",
+        "approvals/rules.py",
+        "if case.rule.needs_reason(verdict) and not reason:",
+        "if False:",
+        f"{RULES}::test_a_reason_where_the_rule_wants_one",
+    ),
+    Fault(
+        "let a delegate decide what their own role does not let them",
+        "approvals/rules.py",
+        "return next(lent, None) if person.able else None",
+        "return next(lent, None)",
+        f"{AWAY}::test_it_gives_nobody_more_than_their_own_role_does",
+    ),
+    Fault(
+        "lend a vote that was given already, or of who is in the chain",
+        "approvals/rules.py",
+        "if self.wide.lets(each) and each.id not in gone)",
+        "if self.wide.lets(each))",
+        f"{AWAY}::test_it_gives_no_more_than_the_one_who_is_away_could_decide",
+    ),
+    Fault(
+        "lend a vote before and after the absence",
+        "approvals/case.py",
+        "starts_at__lte=ClockTimestamp(), ends_at__gt=ClockTimestamp(), ended_at=None",
+        "ended_at=None",
+        f"{AWAY}::test_only_while_they_are_away",
+    ),
+    Fault(
+        "lend a vote after the absence was called off",
+        "approvals/case.py",
+        ", ended_at=None)",
+        ")",
+        f"{AWAY}::test_an_absence_that_was_called_off_lends_nothing_and_undoes_nothing",
+    ),
+    Fault(
+        "let escalation count in the easier way",
+        "approvals/rule.py",
+        "return replace(self, who=self.who | self.added(escalated)) if escalated else self",
+        "more = self.added(escalated)\n"
+        "        ways = tuple(replace(way, who=way.who | more) for way in self.alternatives)\n"
+        "        return replace(self, who=self.who | more, alternatives=ways)",
+        f"{WAYS}::test_whom_escalation_adds_counts_in_the_first_way_not_in_the_easier_one",
+    ),
+    Fault(
+        "count a quorum without locking the request",
+        "approvals/services.py",
+        'approval = Approval.objects.select_for_update(of=("self",)).get(id=approval_id, organization=organization)',
+        "approval = Approval.objects.get(id=approval_id, organization=organization)",
+        "tests/approvals/test_race.py::test_five_people_at_once_under_a_quorum_of_two",
+    ),
+    Fault(
+        "give up that two people are needed without typing it",
+        "accounts/services/organizations.py",
+        "if typed.strip() != organization.slug:",
+        "if False:",
+        "tests/accounts/test_absence.py::test_an_owner_gives_up_that_two_people_are_needed_and_every_page_says_so",
+    ),
+    Fault(
+        "keep a rule that nobody could satisfy",
+        "agents/services/rules.py",
+        "    if staff and staff.is_stuck(row):",
+        "    if False:",
+        "tests/agents/test_outlook.py::test_a_rule_that_nobody_could_satisfy_is_refused",
+    ),
+]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", default=[], metavar="WORD", help="faults whose name has this word")
+    only = parser.parse_args().only
+    faults = [fault for fault in FAULTS if not only or any(word in fault.name for word in only)]
+    with tempfile.TemporaryDirectory(prefix="warden-faults-") as directory:
+        tree = Path(directory) / "warden"
+        copy(tree)
+        if not passes(tree, sorted({fault.test for fault in faults})):
+            print("The tests fail without any fault: nothing can be said.")  # noqa: T201
+            return 2
+        survived = [fault for fault in faults if not caught(tree, fault)]
+    print(f"{len(faults)} faults planted, {len(survived)} survived")  # noqa: T201
+    return 1 if survived else 0
+
+
+def copy(tree: Path) -> None:
+    """What Git knows of the tree, as it is on the disk."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, tree / name)
+
+
+def caught(tree: Path, fault: Fault) -> bool:
+    """Plants the fault, runs its test, mends it. Raises where the fault cannot be planted any more."""
+    file = tree / fault.file
+    whole = file.read_text()
+    if whole.count(fault.old) != 1:
+        raise SystemExit(f"{fault.name}: {fault.file} has what it changes {whole.count(fault.old)} times, not once")
+    began = time.monotonic()
+    file.write_text(whole.replace(fault.old, fault.new))
+    try:
+        found = not passes(tree, [fault.test])
+    finally:
+        file.write_text(whole)
+    word = "caught  " if found else "SURVIVED"
+    print(f"{word} {fault.name}: {fault.test} ({time.monotonic() - began:.0f} s)", flush=True)  # noqa: T201
+    return found
+
+
+def passes(tree: Path, tests: list[str]) -> bool:
+    """Whether these tests pass there. Raises where pytest could not run them, which proves nothing."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", *tests],
+        cwd=tree,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(tree)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"{' '.join(tests)}: pytest could not run them\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
