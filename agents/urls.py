@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from agents.views import agents, connect, detail, git, keys, permissions, reviews, rules, tiers
+from agents.views import agents, connect, detail, git, keys, permissions, proposals, reviews, rules, tiers
 
 app_name = "agents"
 urlpatterns = [
@@ -38,6 +38,10 @@ urlpatterns = [
     path("permissions/rules/<uuid:pk>/delete/", rules.rule_delete, name="rule_delete"),
     path("permissions/git/", git.page, name="git"),
     path("permissions/git/warden.yaml", git.export, name="git_export"),
+    path("permissions/git/propose/", proposals.propose, name="propose"),
+    path("permissions/proposals/<str:proposal_id>/", proposals.proposal_page, name="proposal"),
+    path("permissions/proposals/<str:proposal_id>/accept/", proposals.proposal_accept, name="proposal_accept"),
+    path("permissions/proposals/<str:proposal_id>/reject/", proposals.proposal_reject, name="proposal_reject"),
     path("permissions/git/shadow/end/", git.shadow_end, name="shadow_end"),
     path("permissions/reviews/", reviews.review_list, name="reviews"),
     path("permissions/reviews/<str:review_id>/", reviews.review_page, name="review"),

@@ -50,6 +50,12 @@ class OrganizationForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
 
+    policy_by_two = forms.BooleanField(
+        label="Two people for the policy",
+        required=False,
+        help_text="One proposes a change of agents, tiers and rules, another accepts it. Only owners change this.",
+    )
+
     def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
         cooldown, cooldown_unit = split_seconds(organization.cooldown_seconds)
         claim, claim_unit = split_seconds(organization.claim_seconds)
@@ -61,6 +67,7 @@ class OrganizationForm(forms.Form):
             "claim": claim,
             "claim_unit": claim_unit,
             "authz_paths": ", ".join(organization.authz_paths),
+            "policy_by_two": organization.policy_by_two,
         }
         super().__init__(*args, **kwargs | {"initial": initial})
 
@@ -103,6 +110,7 @@ class OrganizationForm(forms.Form):
             "cooldown_seconds": data["cooldown"] * data["cooldown_unit"],
             "claim_seconds": data["claim"] * data["claim_unit"],
             "authz_paths": data["authz_paths"],
+            "policy_by_two": data["policy_by_two"],
         }
 
 

@@ -60,6 +60,9 @@ class Organization(models.Model):
         null=True, blank=True, help_text="From then on people may approve what their own agents ask."
     )
     single_operator_by = models.CharField(max_length=254, blank=True)
+    policy_by_two = models.BooleanField(
+        default=False, help_text="Whether one person proposes a change of the policy and another accepts it."
+    )
     created_at = models.DateTimeField(db_default=Now())
     members = models.ManyToManyField("accounts.User", through="Membership", related_name="organizations")
 

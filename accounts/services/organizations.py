@@ -16,7 +16,7 @@ from accounts.signals import organization_created
 from audit.clock import database_now
 from audit.ids import show_id
 
-CHANGEABLE = ("name", "environments", "cooldown_seconds", "claim_seconds", "authz_paths")
+CHANGEABLE = ("name", "environments", "cooldown_seconds", "claim_seconds", "authz_paths", "policy_by_two")
 
 
 def _slug(name: str, number: int) -> str:
@@ -68,6 +68,8 @@ def change(*, organization: Organization, by: By, **changes: Any) -> Organizatio
         organization = lock(organization)
         check_by(by, organization, "settings:write")
         before = {name: getattr(organization, name) for name in changes}
+        if changes.get("policy_by_two", organization.policy_by_two) != organization.policy_by_two:
+            check_by(by, organization, "owners:write")
         for name, value in changes.items():
             setattr(organization, name, clean_name(value, 120) if name == "name" else value)
         if not organization.environments or len(set(organization.environments)) != len(organization.environments):

@@ -1,5 +1,5 @@
 from .agent import Agent
-from .code import AppliedPolicy, ShadowPolicy
+from .code import AppliedPolicy, PolicyProposal, ShadowPolicy
 from .key import ApiKey
 from .permission import Permission
 from .review import PermissionReview, ReviewItem, ReviewReminder
@@ -15,6 +15,7 @@ __all__ = [
     "Epoch",
     "Permission",
     "PermissionReview",
+    "PolicyProposal",
     "PolicyVersion",
     "ReviewItem",
     "ReviewReminder",

@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from accounts.models import Organization, User
-from audit.ids import new_id
+from audit.ids import new_id, show_id
 
 
 class AppliedPolicy(models.Model):
@@ -38,3 +38,44 @@ class ShadowPolicy(models.Model):
 
     def __str__(self) -> str:
         return f"Shadow of {self.organization}"
+
+
+class PolicyProposal(models.Model):
+    """Files that somebody wants applied where that takes two: what they change is fixed by the plan's digest."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        APPLIED = "applied", "Applied"
+        REJECTED = "rejected", "Rejected"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="policy_proposals")
+    files = models.JSONField()
+    source = models.CharField(max_length=200, blank=True)
+    prune = models.BooleanField(default=False)
+    digest = models.CharField(max_length=64, help_text="Of the plan.")
+    summary = models.CharField(max_length=200)
+    words = models.TextField(help_text="The plan, as it was shown.")
+    proposed_at = models.DateTimeField(db_default=Now())
+    proposed_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    state = models.CharField(max_length=8, choices=State, default=State.WAITING)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decided_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
+    reason = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state="waiting", decided_at=None)
+                | (~models.Q(state="waiting") & models.Q(decided_at__isnull=False)),
+                name="policy_proposal_decided",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.summary} ({self.state})"
+
+    @property
+    def proposal_id(self) -> str:
+        return show_id("ppr", self.pk)

@@ -51,7 +51,7 @@ def create_agent(*, organization: Organization, by: Who, name: str, slug: str = 
     Raises ValidationError.
     """
     _check_names(fields)
-    with changing(organization=organization, by=by) as change:
+    with changing(organization=organization, by=by, alone=True) as change:
         agent = Agent(
             organization=organization,
             name=name,
@@ -104,7 +104,7 @@ def set_status(*, agent: Agent, by: Who, status: str, reason: str = "") -> Agent
     if status not in Agent.Status.values:
         raise ValidationError({"status": f"Use one of: {', '.join(Agent.Status.values)}."})
     verb, past = VERBS[Agent.Status(status)]
-    with changing(organization=agent.organization, by=by) as change:
+    with changing(organization=agent.organization, by=by, alone=status != Agent.Status.ACTIVE) as change:
         row = _locked(agent)
         change.summary, change.agent = f"{past} {row.slug}", row
         if row.status != status:
@@ -120,7 +120,7 @@ def delete_agent(*, agent: Agent, by: Who, expected: str | None = None) -> None:
 
     Raises Conflict.
     """
-    with changing(organization=agent.organization, by=by) as change:
+    with changing(organization=agent.organization, by=by, alone=True) as change:
         row = _locked(agent)
         change.summary, change.agent = f"Deleted {row.slug}", row
         check_unchanged(row, expected)

@@ -8,6 +8,7 @@ from agents.models import Agent, Permission
 from agents.services.by import Who, person
 from agents.services.errors import Conflict
 from agents.services.facts import difference, facts
+from agents.services.two import check_alone
 from agents.services.versions import changing
 from agents.services.writing import check_unchanged, write_event
 from audit.clock import database_now
@@ -69,8 +70,10 @@ def delete_permission(*, permission: Permission, by: Who, expected: str | None =
 
     Raises Conflict.
     """
-    with changing(organization=permission.agent.organization, by=by) as change:
+    with changing(organization=permission.agent.organization, by=by, alone=True) as change:
         row = _locked(permission)
+        if row.effect == "deny":  # as it is now, whatever was read before
+            check_alone(row.agent.organization, by)
         check_unchanged(row, expected)
         _write("delete", row, by, {"before": facts(row)})
         change.summary, change.agent = _summary("Deleted", row), row.agent

@@ -14,6 +14,7 @@ from agents.services import deciders, escalation
 from agents.services.by import Who, check
 from agents.services.errors import Conflict
 from agents.services.facts import difference, facts
+from agents.services.two import check_alone
 from agents.services.writing import check_unchanged, write_event
 
 EDITABLE = frozenset(
@@ -51,6 +52,7 @@ def create_rule(*, organization: Organization, by: Who, name: str, **fields: Any
     """
     organization = lock(organization)
     check(by, organization)
+    check_alone(organization, by)
     row = ApprovalRule(organization=organization, name=name, **_known(fields, organization))
     default = ApprovalRule.objects.filter(organization=organization, is_default=True).first()
     row.is_default = row.is_default or default is None
@@ -121,7 +123,9 @@ def _unset(rule: ApprovalRule, by: Who) -> None:
 
 
 def _locked(rule: ApprovalRule, by: Who) -> ApprovalRule:
-    check(by, lock(rule.organization))
+    organization = lock(rule.organization)
+    check(by, organization)
+    check_alone(organization, by)
     row = ApprovalRule.objects.select_for_update().filter(pk=rule.pk).first()
     if row is None:
         raise Conflict("This rule was deleted by somebody else.")

@@ -16,6 +16,7 @@ from agents import policy
 from agents.load import load
 from agents.models import Agent, PolicyVersion
 from agents.services.by import Who, check, person
+from agents.services.two import check_alone
 from audit.canonical import canonical
 
 
@@ -31,14 +32,17 @@ _whole: ContextVar[uuid.UUID | None] = ContextVar("policy_change", default=None)
 
 
 @contextmanager
-def changing(*, organization: Organization, by: Who) -> Iterator[Change]:
+def changing(*, organization: Organization, by: Who, alone: bool = False) -> Iterator[Change]:
     """One transaction for a change to an organization's agents; keeps a version where the policy is another after it.
 
     Changes of one organization wait for each other; agents' checks do not wait for them. Raises Refused where `by` may
-    not change agents.
+    not change agents, or where it takes two and one comes `alone` with nothing that only takes away.
     """
     with transaction.atomic():
-        check(by, lock(organization))
+        organization = lock(organization)
+        check(by, organization)
+        if not alone:
+            check_alone(organization, by)
         change = Change()
         if _whole.get() == organization.pk:  # a part of a larger change, which makes one version of all its parts
             yield change

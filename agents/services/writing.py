@@ -5,7 +5,16 @@ from typing import Any
 
 from django.db.models import Model
 
-from agents.models import Agent, ApiKey, AppliedPolicy, ApprovalRule, Permission, PermissionReview, ShadowPolicy
+from agents.models import (
+    Agent,
+    ApiKey,
+    AppliedPolicy,
+    ApprovalRule,
+    Permission,
+    PermissionReview,
+    PolicyProposal,
+    ShadowPolicy,
+)
 from agents.services.by import Who, actor
 from agents.services.errors import Conflict
 from agents.services.facts import token
@@ -18,6 +27,7 @@ PREFIXES: dict[type[Model], tuple[str, str]] = {
     ApiKey: ("key", "key"),
     ApprovalRule: ("rule", "rul"),
     AppliedPolicy: ("policy", "pol"),
+    PolicyProposal: ("policy_proposal", "ppr"),
     ShadowPolicy: ("shadow", "org"),
     PermissionReview: ("permission_review", "rvw"),
 }

@@ -11,7 +11,7 @@ from accounts.requests import MemberRequest
 from accounts.views.answers import told
 from agents.code.state import current
 from agents.code.writing import write
-from agents.models import AppliedPolicy, ShadowPolicy
+from agents.models import AppliedPolicy, PolicyProposal, ShadowPolicy
 from agents.services.drift import drift
 from agents.services.shadow import compare, end_shadow
 
@@ -32,6 +32,9 @@ def page(request: MemberRequest) -> HttpResponse:
         "shadow": shadow,
         "comparison": compare(shadow) if shadow and may_read_record else None,
         "may_read_record": may_read_record,
+        "proposals": PolicyProposal.objects.filter(
+            organization=request.organization, state=PolicyProposal.State.WAITING
+        ).select_related("proposed_by"),
         "may_write": request.membership.may("agents:write"),
         "nav": "permissions",
         "snippet": "agentwarden policy export > warden.yaml\n"

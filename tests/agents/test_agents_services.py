@@ -59,7 +59,7 @@ def test_an_owner_must_be_a_member_and_only_one(acme, other, people, bot):
 
 
 def test_the_record_keeps_only_what_changed_and_nothing_where_nothing_did(people, bot):
-    agents.change_agent(agent=bot, by=people.admin, name="Renamed", purpose="")
+    agents.change_agent(agent=bot, by=people.admin, name="Renamed", purpose="Answers customers")
     assert last().data == {"before": {"name": "Support bot"}, "after": {"name": "Renamed"}}
     count = Event.objects.count()
     agents.change_agent(agent=bot, by=people.admin, name="Renamed")

@@ -287,6 +287,7 @@ class Organization(Struct):
     cooldown_seconds: int
     claim_seconds: int
     authz_paths: list[str]
+    policy_by_two: bool
     single_operator_since: Annotated[
         Moment | None, Meta(description="While this is set, people may approve what their own agents ask.")
     ]
@@ -558,6 +559,7 @@ def organization(row: accounts.Organization) -> Organization:
         cooldown_seconds=row.cooldown_seconds,
         claim_seconds=row.claim_seconds,
         authz_paths=row.authz_paths,
+        policy_by_two=row.policy_by_two,
         single_operator_since=row.single_operator_since,
         single_operator_by=row.single_operator_by,
         created_at=row.created_at,

@@ -318,6 +318,10 @@ class ChangeOrganization(Struct, forbid_unknown_fields=True):
         Annotated[list[Line], Meta(max_length=20, description="Paths below /v1/data, besides agentweave/authz.")]
         | UnsetType
     ) = UNSET
+    policy_by_two: Annotated[
+        bool | UnsetType,
+        Meta(description="One proposes a change of the policy, another accepts. Only owners set it."),
+    ] = UNSET
 
 
 class SingleOperator(Struct, forbid_unknown_fields=True):

@@ -23,6 +23,7 @@ from warden.api import (  # noqa: F401 - they register themselves
     keys,
     organization,
     policy,
+    policy_proposals,
     policy_shadow,
     policy_trials,
     proofs,
