@@ -40,14 +40,17 @@ def root(hashes: list[bytes]) -> bytes:
     return hashlib.sha256(b"\x01" + root(hashes[:middle]) + root(hashes[middle:])).digest()
 
 
-def write(seed: int, count: int, acknowledged: set[uuid.UUID]) -> None:
-    """Commits events in transactions of all sizes; some linger before their commit, some are rolled back."""
+def write(seed: int, count: int, acknowledged: set[uuid.UUID], ended: threading.Event) -> None:
+    """Commits events in transactions of all sizes until all are written and nothing is killed any more.
+
+    Some linger before their commit, some are rolled back.
+    """
     dice = random.Random(seed)
     columns = ", ".join(COLUMNS)
     with psycopg.connect(**conninfo()) as session:
-        while count > 0:
+        while count > 0 or not ended.is_set():
             rows = []
-            for _ in range(min(count, dice.choice([1, 2, 20, 100]))):
+            for _ in range(dice.choice([1, 2, 20, 100]) if count > 0 else 1):
                 organization_id, mode = dice.choice(LOGS)
                 entry = Entry("agent:check:allow", organization_id, mode, BOT, data={"n": dice.random()})  # type: ignore[arg-type]
                 rows.append((entry, session.execute("SELECT clock_timestamp()").fetchone()))
@@ -55,8 +58,7 @@ def write(seed: int, count: int, acknowledged: set[uuid.UUID]) -> None:
                 for entry, now in rows:
                     made: Any = row(entry, now[0])  # type: ignore[index]
                     copy.write_row(made)
-            if dice.random() < 0.1:
-                time.sleep(dice.random() * 2)
+            time.sleep(dice.random() * (2 if dice.random() < 0.1 else 0.05))
             if dice.random() < 0.1:
                 session.rollback()
                 continue
@@ -70,21 +72,22 @@ def test_under_kills_and_slow_transactions_each_event_has_one_index_and_the_root
 ) -> None:
     settings.WARDEN_HOME = tmp_path
     dice = random.Random(EVENTS)
+    ended = threading.Event()
     acknowledged: list[set[uuid.UUID]] = [set() for _ in range(WRITERS)]
     writers = [
-        threading.Thread(target=write, args=(number, EVENTS // WRITERS + 1, acknowledged[number]))
+        threading.Thread(target=write, args=(number, EVENTS // WRITERS + 1, acknowledged[number], ended))
         for number in range(WRITERS)
     ]
     with Process(str(tmp_path)) as process:
         wait_for(lambda: SigningKey.objects.exists())
         for writer in writers:
             writer.start()
-        kills = 0
-        while kills < KILLS:
-            time.sleep(dice.random() * 3)
+        for kills in range(KILLS):
+            wait_for(lambda: process.log.read_bytes().count(b"sequencer_holds") > kills)  # noqa: B023 - waited for here
+            time.sleep(dice.random())
             process.kill()
             process.start()
-            kills += 1
+        ended.set()
         for writer in writers:
             writer.join()
         everything = set().union(*acknowledged)

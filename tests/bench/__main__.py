@@ -49,7 +49,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="short runs and a small record: for a look, not for a bar")
     parser.add_argument("--output", type=Path, default=Path("bench.json"))
-    parser.add_argument("--only", choices=["checks", "waiting", "volume"], help="one part of it")
+    parser.add_argument("--only", choices=["checks", "waiting", "record", "volume"], help="one part of it")
     arguments = parser.parse_args()
     seconds = 2 if arguments.quick else 5
     results: dict[str, Any] = {"ratios": {}, "p99_ms": {}, "per_second": {}}
@@ -68,7 +68,7 @@ def main() -> int:
         django.setup()
         from django.core.management import call_command
 
-        from tests.bench import checks, volume, waiting, world
+        from tests.bench import checks, record, volume, waiting, world
         from tests.server import Server
 
         call_command("migrate", verbosity=0)
@@ -78,6 +78,8 @@ def main() -> int:
                 checks.measure(results, server, made, addresses.database_url, seconds, load)
             if arguments.only in (None, "waiting"):
                 waiting.measure(results, server, made, 200 if arguments.quick else 2000)
+            if arguments.only in (None, "record"):
+                record.measure(results, quick=arguments.quick)
             if arguments.only in (None, "volume"):
                 volume.measure(results, server, made, seconds, load, quick=arguments.quick)
     arguments.output.write_text(json.dumps(results, indent=2) + "\n")
