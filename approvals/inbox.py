@@ -267,7 +267,7 @@ def _teams(user: uuid.UUID) -> QuerySet[Team, uuid.UUID]:
 
 
 def _had_say(user: uuid.UUID) -> Q:
-    votes = Review.objects.filter(approval=OuterRef("pk"))
+    votes = Review.objects.filter(approval=OuterRef("pk"), voided_at=None)
     return Q(Exists(votes.filter(Q(user_id=user) | Q(on_behalf_of_id=user))))
 
 

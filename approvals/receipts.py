@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 async def approvers(connection: AsyncConnection[Any], ids: list[uuid.UUID]) -> dict[uuid.UUID, list[dict[str, str]]]:
-    """Who approved each of them: by which way, how surely it was they, and when."""
+    """Who approved each of them as it was claimed: by which way, how surely it was they, and when."""
     found: dict[uuid.UUID, list[dict[str, str]]] = {approval_id: [] for approval_id in ids}
     cursor = await connection.execute(
         "SELECT r.approval_id, r.user_id, u.email, b.email, r.via, r.assurance, r.created_at"
         " FROM approvals_review r LEFT JOIN accounts_user b ON b.id = r.on_behalf_of_id"
         " JOIN accounts_user u ON u.id = r.user_id"
-        " WHERE r.approval_id = ANY(%s) AND r.verdict = 'approve' ORDER BY r.id",
+        " WHERE r.approval_id = ANY(%s) AND r.verdict = 'approve' AND r.voided_at IS NULL ORDER BY r.id",
         [ids],
     )
     async for approval_id, user_id, email, absent, via, assurance, at in cursor:

@@ -97,7 +97,8 @@ def endings(approval: Approval, state: str) -> list[str]:
         return [f"Cancelled at {at}: the agent gave it up."]
     word = "approve" if state == states.APPROVED else "deny"
     said = [f"{states.STATES[state]} by {drawn(approval.decided_by_label)} at {at}."]
-    for review in Review.objects.filter(approval=approval, verdict=word).select_related("user").order_by("id")[:10]:
+    counted = Review.objects.filter(approval=approval, verdict=word, voided_at=None)
+    for review in counted.select_related("user").order_by("id")[:10]:
         if review.reason:
             said.append(f"{drawn(review.user.email)}: {drawn(review.reason)}")
     if approval.claimed_at:

@@ -163,6 +163,15 @@ def test_earlier_votes_are_void_and_whoever_gave_them_votes_again(acme: Acme) ->
     assert vote(row, acme.colleague).state == "approved"
 
 
+def test_who_voted_before_a_change_finds_it_again_among_what_is_theirs_to_decide(acme: Acme, enter: Enter) -> None:
+    row = a_request(acme.bot, rule={"approvals": 2})
+    vote(row, acme.colleague)
+    assert row.approval_id not in enter(acme.colleague).get("/inbox/?view=mine").content.decode()
+    change(row, acme.approver, amount=250)
+    assert row.approval_id in enter(acme.colleague).get("/inbox/?view=mine").content.decode()
+    assert row.approval_id not in enter(acme.approver).get("/inbox/?view=mine").content.decode()
+
+
 def test_votes_stay_void_when_the_request_is_changed_back(acme: Acme) -> None:
     row = a_request(acme.bot, rule={"approvals": 2})
     before = row.digest

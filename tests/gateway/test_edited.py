@@ -1,20 +1,25 @@
 """What an agent gets of a request that a person changed: exactly what was approved, or nothing (I5)."""
 
+import asyncio
 import contextlib
 import json
 import threading
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection
 
 from agents.models import Permission
 from approvals import edits, rules
 from approvals.models import Approval
+from approvals.receipts import approvers
 from audit.ids import read_id
 from audit.models import Event
+from gateway.app import conninfo
 from tests import factories
 from tests.gateway.conftest import World
 
@@ -69,6 +74,28 @@ def test_a_claim_hands_out_exactly_what_was_approved(world: World, asked: dict[s
     claimed = world.post(f"{path}/claim", None, Idempotency_Key="c").json()
     assert (claimed["effective_context"], claimed["claim"]["digest"]) == (CHANGED, edited.digest)
     assert Event.objects.get(kind="agent:approval:claim").data["digest"] == edited.digest
+
+
+def test_a_void_vote_is_not_among_those_who_approved_what_is_claimed(world: World) -> None:
+    third = factories.a_member(world.acme, "approver")
+    fields = {"approvals": 2, "edits_allowed": True, "edit_fields": ["amount"]}
+    rule = factories.a_rule(world.acme, **fields)
+    Permission.objects.filter(action="stripe.refund.large").update(approval_rule=rule)
+    asked = world.check("stripe.refund", ASKED)
+    fourth = factories.a_member(world.acme, "approver")
+    world.decide(asked["approval_id"], by=fourth)
+    change(world, asked["approval_id"], amount=400)
+    for person in (world.colleague, third):
+        world.decide(asked["approval_id"], by=person)
+    assert world.post(f"/sdk/approvals/{asked['approval_id']}/claim", None, Idempotency_Key="c").status_code == 200
+    approval = world.approval(asked["approval_id"])
+    named = asyncio.run(_approvers(approval.id))
+    assert [each["email"] for each in named] == [world.colleague.email, third.email]
+
+
+async def _approvers(approval_id: uuid.UUID) -> list[dict[str, str]]:
+    async with await psycopg.AsyncConnection.connect(**conninfo()) as connection:
+        return (await approvers(connection, [approval_id]))[approval_id]
 
 
 def test_an_old_client_that_repeats_its_check_is_not_told_to_go_ahead(world: World, asked: dict[str, Any]) -> None:

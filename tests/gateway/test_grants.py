@@ -18,6 +18,7 @@ from agents.services.rules import change_rule
 from approvals import grants, rules
 from approvals.models import Approval, Grant
 from approvals.services import review
+from approvals.stops import services as stops
 from approvals.terms import Terms
 from audit.clock import database_now
 from audit.ids import read_id
@@ -151,7 +152,13 @@ def _revoke(world: World) -> None:
     grants.revoke(grant_id=Grant.objects.get().id, by=world.colleague, organization=world.acme, reason="")
 
 
-@pytest.mark.parametrize("change", [_suspend, _tier, _rule, _revoke])
+def _stop(world: World) -> None:
+    held = stops.stop(organization=world.acme, by=SYSTEM, reason="x", agent=world.bot, pattern="stripe.*")
+    stops.ask(stop=held, by=SYSTEM, reason="y")
+    stops.release(stop=held, by=SYSTEM, typed=held.confirmation)
+
+
+@pytest.mark.parametrize("change", [_suspend, _tier, _rule, _revoke, _stop])
 def test_what_changes_ends_it_at_once_and_for_good(world: World, give: Give, change: Callable[[World], None]) -> None:
     grant = give()
     change(world)
