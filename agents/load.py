@@ -170,6 +170,7 @@ def _load(organization_id: uuid.UUID) -> Loaded:
             organization_id=str(organization.id),
             stops=[stop.facts for stop in organization.stops.filter(released_at=None)],
             environments=frozenset(organization.environments),
+            banned=organization.banned_identities.values_list("spiffe_id", flat=True),
             agents=agents,
         ),
         facts,

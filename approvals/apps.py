@@ -9,7 +9,8 @@ class ApprovalsConfig(AppConfig):
     def ready(self) -> None:
         from accounts.pages import Page
         from accounts.pages import register as register_page
-        from approvals import comment_news, grants, measures, news
+        from agents.signals import agent_banned
+        from approvals import comment_news, containment, grants, measures, news
         from approvals.slack import card
         from approvals.stops import news as stops
         from notifications import registry
@@ -17,6 +18,7 @@ class ApprovalsConfig(AppConfig):
         measures.connect()
         post_save.connect(grants.follow, sender="agents.PolicyVersion")
         post_save.connect(grants.follow, sender="agents.ApprovalRule")
+        agent_banned.connect(containment.follow_ban)
         registry.register("approval.", news.ApprovalTopic(), news.EVENTS)
         registry.register("comment.", comment_news.CommentTopic())
         registry.register("stop.", stops.StopTopic(), stops.EVENTS)

@@ -126,8 +126,8 @@ def lapse_due(limit: int = 500) -> int:
         changed = Approval.objects.filter(
             id__in=[approval.id for approval in late], state=states.APPROVED, claimed_at=None, lapsed_at=None
         ).update(lapsed_at=now)
-        _all_or_nothing(changed, late)
-        record_all([_entry(approval, "system:approval:lapsed", SYSTEM, "lapsed") for approval in late], at=now)
+        all_or_nothing(changed, late)
+        record_all([entry(approval, "system:approval:lapsed", SYSTEM, "lapsed") for approval in late], at=now)
         return changed
 
 
@@ -141,7 +141,7 @@ def _vote(approval: Approval, *, by: User, verdict: str, said: dict[str, Any], n
     if behalf:
         said["for"] = behalf.email
     kind = "person:review:changes" if changes else f"person:review:{verdict}"
-    record_all([_entry(approval, kind, by.actor, verdict, {"digest": approval.digest, **said})], at=now)
+    record_all([entry(approval, kind, by.actor, verdict, {"digest": approval.digest, **said})], at=now)
 
 
 def _decide(
@@ -167,33 +167,33 @@ def _decide(
         "claim_until": claim_until if state == states.APPROVED else None,
     }
     changed = Approval.objects.filter(id=approval.id, state=states.PENDING, digest=approval.digest).update(**values)
-    _all_or_nothing(changed, [approval])
+    all_or_nothing(changed, [approval])
     for name, value in values.items():
         setattr(approval, name, value)
     came_to = {"digest": approval.digest, "approvals": tally.approvals, "denials": tally.denials, "reason": reason}
     if values["code"]:
         came_to["code"] = values["code"]
-    _tell([approval], [_entry(approval, f"person:approval:{state}", by.actor, state, came_to)], now)
+    tell([approval], [entry(approval, f"person:approval:{state}", by.actor, state, came_to)], now)
 
 
 def _expire(overdue: list[Approval], now: datetime) -> int:
     values = {"state": states.EXPIRED, "decided_at": now, "reason": NOBODY}
     ids = [approval.id for approval in overdue]
     changed = Approval.objects.filter(id__in=ids, state=states.PENDING, expires_at__lte=now).update(**values)
-    _all_or_nothing(changed, overdue)
+    all_or_nothing(changed, overdue)
     for approval in overdue:
         for name, value in values.items():
             setattr(approval, name, value)
-    _tell(overdue, [_entry(approval, "system:approval:expired", SYSTEM, "expired") for approval in overdue], now)
+    tell(overdue, [entry(approval, "system:approval:expired", SYSTEM, "expired") for approval in overdue], now)
     return changed
 
 
-def _all_or_nothing(changed: int, locked: list[Approval]) -> None:
+def all_or_nothing(changed: int, locked: list[Approval]) -> None:
     if changed != len(locked):
         raise RuntimeError(f"{changed} of {len(locked)} locked approvals changed: nothing is committed")
 
 
-def _entry(approval: Approval, kind: str, actor: Actor, result: str, data: Mapping[str, object] | None = None) -> Entry:
+def entry(approval: Approval, kind: str, actor: Actor, result: str, data: Mapping[str, object] | None = None) -> Entry:
     mode: Mode = "test" if approval.mode == "test" else "live"
     return Entry(
         kind=kind,
@@ -208,7 +208,7 @@ def _entry(approval: Approval, kind: str, actor: Actor, result: str, data: Mappi
     )
 
 
-def _tell(ended: Iterable[Approval], entries: list[Entry], now: datetime) -> None:
+def tell(ended: Iterable[Approval], entries: list[Entry], now: datetime) -> None:
     """The record, the outbox and the agents that wait, all with the commit; the worker is told after it."""
     ended = list(ended)
     if not ended:

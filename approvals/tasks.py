@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from approvals import clock, services
+from approvals import clock, containment, services
 from approvals.stops import freezing
 
 
@@ -10,6 +10,7 @@ from approvals.stops import freezing
 def expire() -> None:
     """Holds what a stop covers; ends what is overdue, in batches until there is none; then reminds and escalates."""
     freezing.freeze_all()
-    for due in (services.expire_due, services.lapse_due, clock.escalate_due, clock.remind_due):
+    ended = (services.expire_due, services.lapse_due, containment.cancel_left_over)
+    for due in (*ended, clock.escalate_due, clock.remind_due):
         while due():
             pass

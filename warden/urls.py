@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 from accounts import urls as people
 from accounts.views import organization
 from approvals import views as approvals
+from approvals.views import incident
 from warden import health, insights, styleguide
 from warden.metrics import metrics
 
@@ -29,6 +30,10 @@ urlpatterns = [
     path("audit/", include("audit.urls")),
     path("insights/", insights.page, name="insights"),
     path("api/", include("warden.api.urls")),
+    path("agents/<slug:slug>/incident/", incident.incident, name="incident"),
+    path("agents/<slug:slug>/incident/keys/", incident.revoke_all, name="incident_keys"),
+    path("agents/<slug:slug>/incident/name/", incident.ban_name, name="incident_name"),
+    path("agents/<slug:slug>/incident/evidence/", incident.evidence, name="incident_evidence"),
     path("", include("agents.urls")),
 ]
 

@@ -1,4 +1,5 @@
 from .agent import Agent
+from .banned import BannedIdentity
 from .code import AppliedPolicy, PolicyProposal, ShadowPolicy
 from .key import ApiKey
 from .permission import Permission
@@ -12,6 +13,7 @@ __all__ = [
     "ApiKey",
     "AppliedPolicy",
     "ApprovalRule",
+    "BannedIdentity",
     "Epoch",
     "Permission",
     "PermissionReview",

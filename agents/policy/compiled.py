@@ -81,6 +81,7 @@ def compile_policy(
     agents: Iterable[Agent],
     environments: Iterable[str] = (),
     stops: Iterable[Stop] = (),
+    banned: Iterable[str] = (),
     version: str | None = None,
 ) -> Policy:
     """Compiles one organization's policy; `version` defaults to the hash of its content.
@@ -89,7 +90,7 @@ def compile_policy(
     policy may contain: two agents of one id or slug, or a permission that `check_permission` refuses.
     """
     agents = tuple(agents)
-    environments = frozenset(environments)
+    environments, banned = frozenset(environments), frozenset(banned)
     stops = tuple(sorted(set(stops)))
     by_name: dict[str, Agent] = {}
     for name, agent in [(each.slug, each) for each in agents] + [(each.id, each) for each in agents]:
@@ -100,13 +101,16 @@ def compile_policy(
     }
     return Policy(
         version=version
-        or content_hash(organization_id=organization_id, stops=stops, environments=environments, agents=agents),
+        or content_hash(
+            organization_id=organization_id, stops=stops, environments=environments, agents=agents, banned=banned
+        ),
         organization_id=organization_id,
         stops=stops,
         paused=Stop() in stops,
         environments=environments,
         agents=by_name,
         indexes={name: indexes[agent.id] for name, agent in by_name.items()},
+        banned=banned,
     )
 
 

@@ -41,6 +41,10 @@ def _decide(policy: Policy, request: Request, now: datetime) -> Decision:
     if status != "active":
         called = "banned" if status == "banned" else "suspended"
         return _refuse(f"agent_{called}", f"Agent is {called}")
+    if index.agent.spiffe_id in policy.banned:
+        return _refuse("agent_banned", "The agent's SPIFFE ID is banned")
+    if request.callee in policy.banned:
+        return _refuse("callee_banned", "The callee is banned")
     environment = request.environment
     if environment is not None and environment not in policy.environments:
         named = f" '{environment}'" if is_plain(environment) else ""

@@ -60,6 +60,8 @@ class Policy:
     agents: Mapping[str, Agent]
     """Every agent twice: under its id and under its slug."""
     indexes: Mapping[str, "Index"] = field(repr=False, compare=False)
+    banned: frozenset[str] = frozenset()
+    """SPIFFE IDs that nobody may be, and that nobody may do anything to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,12 @@ from .stops import Stop
 
 
 def content_hash(
-    *, organization_id: str, stops: Iterable[Stop], environments: Iterable[str], agents: Iterable[Agent]
+    *,
+    organization_id: str,
+    stops: Iterable[Stop],
+    environments: Iterable[str],
+    agents: Iterable[Agent],
+    banned: Iterable[str] = (),
 ) -> str:
     """`pv_` and 24 hexadecimal digits: SHA-256 over canonical JSON, whatever order the parts came in."""
     content = {
@@ -20,6 +25,7 @@ def content_hash(
         "stops": [{"agent": stop.agent, "pattern": stop.pattern} for stop in sorted(stops)],
         "environments": sorted(environments),
         "agents": [_agent(agent) for agent in sorted(agents, key=lambda agent: agent.id)],
+        **({"banned": listed} if (listed := sorted(banned)) else {}),
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return f"pv_{hashlib.sha256(text.encode()).hexdigest()[:24]}"

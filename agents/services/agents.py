@@ -12,11 +12,14 @@ from accounts.models import Organization
 from accounts.rules import Refused
 from agents.models import Agent
 from agents.models.agent import RESERVED
+from agents.models.banned import is_banned
 from agents.services.by import Who, check, person
 from agents.services.errors import Conflict
 from agents.services.facts import difference, facts
+from agents.services.keys import revoke_keys
 from agents.services.versions import changing
 from agents.services.writing import check_unchanged, write_event
+from agents.signals import agent_banned
 from audit.clock import database_now
 
 EDITABLE = frozenset({"name", "purpose", "owner_user", "owner_team", "notes", "documentation", "spiffe_id"})
@@ -60,6 +63,7 @@ def create_agent(*, organization: Organization, by: Who, name: str, slug: str = 
             **fields,
         )
         _check_owner(organization, fields)
+        _check_identity(agent)
         agent.full_clean()
         agent.save(force_insert=True)
         write_event(
@@ -88,6 +92,8 @@ def change_agent(*, agent: Agent, by: Who, expected: str | None = None, **fields
         for name, value in fields.items():
             setattr(row, name, value)
         _check_owner(row.organization, fields)
+        if "spiffe_id" in fields and row.spiffe_id != before["spiffe_id"]:
+            _check_identity(row)
         row.full_clean()
         changed = difference(before, facts(row))
         if changed:
@@ -99,7 +105,9 @@ def change_agent(*, agent: Agent, by: Who, expected: str | None = None, **fields
 def set_status(*, agent: Agent, by: Who, status: str, reason: str = "") -> Agent:
     """Active, suspended or banned; holds for every check from the commit on. Setting what it is changes nothing.
 
-    Raises ValidationError for another word, Conflict where the agent is gone.
+    A ban revokes its keys for good and cancels what it waits for, in the same transaction.
+    Raises ValidationError for another word, Conflict where the agent is gone, Refused where its SPIFFE ID is banned
+    and it is to be active.
     """
     if status not in Agent.Status.values:
         raise ValidationError({"status": f"Use one of: {', '.join(Agent.Status.values)}."})
@@ -107,11 +115,16 @@ def set_status(*, agent: Agent, by: Who, status: str, reason: str = "") -> Agent
     with changing(organization=agent.organization, by=by, alone=status != Agent.Status.ACTIVE) as change:
         row = _locked(agent)
         change.summary, change.agent = f"{past} {row.slug}", row
+        if status == Agent.Status.ACTIVE and is_banned(row.organization, row.spiffe_id):
+            raise Refused("Its SPIFFE ID is banned. Lift that ban first.")
         if row.status != status:
             before, row.status = row.status, status
             row.save(update_fields=["status"])
             data: dict[str, Any] = {"before": {"status": before}, "after": {"status": status}}
             _write(verb, row, by, data | ({"reason": reason} if reason else {}))
+            if status == Agent.Status.BANNED:
+                revoke_keys(agent=row, by=by)
+                agent_banned.send(sender=Agent, agent=row, by=by, reason=reason)
     return row
 
 
@@ -163,6 +176,11 @@ def _check_owner(organization: Organization, fields: dict[str, Any]) -> None:
     owner = fields.get("owner_user")
     if owner and not organization.memberships.filter(user=owner).exists():
         raise ValidationError({"owner_user": "The owner must be a member of the organization."})
+
+
+def _check_identity(agent: Agent) -> None:
+    if is_banned(agent.organization, agent.spiffe_id):
+        raise ValidationError({"spiffe_id": "This SPIFFE ID is banned here. Use another, or lift the ban."})
 
 
 def _check_names(fields: dict[str, Any]) -> None:

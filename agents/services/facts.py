@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Model
 
 from accounts.models import Team, User
-from agents.models import Agent, ApiKey, ApprovalRule, Permission
+from agents.models import Agent, ApiKey, ApprovalRule, BannedIdentity, Permission
 from audit.canonical import canonical
 
 LONG = 500  # characters; of a longer text the record keeps the hash
@@ -58,6 +58,7 @@ FIELDS: dict[type[Model], tuple[str, ...]] = {
         "grants_allowed",
         "critical_seconds",
     ),
+    BannedIdentity: ("spiffe_id", "reason"),
     ApiKey: (
         "name",
         "agent",

@@ -85,6 +85,7 @@ def content_of(compiled: policy.Policy) -> dict[str, Any]:
         "stops": [{"agent": stop.agent, "pattern": stop.pattern} for stop in compiled.stops],
         "environments": sorted(compiled.environments),
         "agents": [_agent(agents[id_]) for id_ in sorted(agents)],
+        **({"banned": sorted(compiled.banned)} if compiled.banned else {}),
     }
 
 

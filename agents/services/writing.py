@@ -10,6 +10,7 @@ from agents.models import (
     ApiKey,
     AppliedPolicy,
     ApprovalRule,
+    BannedIdentity,
     Permission,
     PermissionReview,
     PolicyProposal,
@@ -29,12 +30,13 @@ PREFIXES: dict[type[Model], tuple[str, str]] = {
     AppliedPolicy: ("policy", "pol"),
     PolicyProposal: ("policy_proposal", "ppr"),
     ShadowPolicy: ("shadow", "org"),
+    BannedIdentity: ("identity", "bid"),
     PermissionReview: ("permission_review", "rvw"),
 }
 
 
 def public_id(row: Model) -> str:
-    """`agt_01J…`, `prm_…`, `key_…`, `rul_…`, `rvw_…`."""
+    """`agt_01J…`, `prm_…`, `key_…`, `rul_…`, `bid_…`, `rvw_…`."""
     return show_id(PREFIXES[type(row)][1], row.pk)
 
 

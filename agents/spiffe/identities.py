@@ -40,14 +40,20 @@ def find(proofs: Collection[bytes]) -> dict[bytes, KeyFacts]:
         # A domain that names no organization speaks for the only one: where there are several it would be anybody's.
         if spoken_for == organizations[row.organization_id].slug or (spoken_for == "" and len(organizations) == 1):
             agents[row.spiffe_id or ""] = row
+    banned = set(models.BannedIdentity.objects.filter(spiffe_id__in=agents).values_list("organization_id", "spiffe_id"))
     return {
-        proof: _facts(agents[name], organizations[agents[name].organization_id].environments, proof)
+        proof: _facts(
+            agents[name],
+            organizations[agents[name].organization_id].environments,
+            proof,
+            banned=(agents[name].organization_id, name) in banned,
+        )
         for proof, name in wanted.items()
         if name in agents
     }
 
 
-def _facts(agent: models.Agent, environments: list[str], proof: bytes) -> KeyFacts:
+def _facts(agent: models.Agent, environments: list[str], proof: bytes, *, banned: bool) -> KeyFacts:
     """As a live key of that agent alone. It proves the environment that its SPIFFE ID ends with, if that is one."""
     environment = parse(agent.spiffe_id or "").environment
     return KeyFacts(
@@ -61,5 +67,5 @@ def _facts(agent: models.Agent, environments: list[str], proof: bytes) -> KeyFac
         rate_limit=None,
         expires_at=datetime.fromtimestamp(int(proof.partition(b"#")[2]), UTC),
         created_by=None,
-        revoked=agent.status == models.Agent.Status.BANNED,
+        revoked=banned or agent.status == models.Agent.Status.BANNED,
     )

@@ -43,8 +43,8 @@ STATUSES = {
     "ban": (
         "banned",
         "Ban",
-        "Every check of it is denied from this moment on, and its approvals cannot be claimed. Use it for what must "
-        "not come back.",
+        "Every check of it is denied from this moment on. Its keys are revoked for good, what it waits for is "
+        "cancelled, and what was approved cannot be claimed. Use it for what must not come back.",
         "ban",
     ),
 }

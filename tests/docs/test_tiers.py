@@ -78,6 +78,7 @@ def test_the_examples_reach_every_code_that_depends_on_permissions() -> None:
         "action_paused",
         "agent_suspended",
         "agent_banned",
+        "callee_banned",
         "unknown_agent",
         "error",
     }

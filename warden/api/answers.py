@@ -78,6 +78,15 @@ class Key(Struct):
     rolled_to: str | None
 
 
+class BannedIdentity(Struct):
+    """A SPIFFE ID by which, and to which, nothing is allowed."""
+
+    id: str
+    spiffe_id: str
+    reason: str
+    created_at: Moment
+
+
 class NewKeyAnswer(Struct):
     """The only time that the key itself is shown."""
 
@@ -548,6 +557,10 @@ def log(row: Recorded) -> Log:
 
 def event(row: Recorded) -> Event:
     return Event(row.event_id, bytes(row.leaf).hex(), msgspec.Raw(row.body.encode()))
+
+
+def banned_identity(row: agents.BannedIdentity) -> BannedIdentity:
+    return BannedIdentity(show_id("bid", row.pk), row.spiffe_id, row.reason, row.created_at)
 
 
 def organization(row: accounts.Organization) -> Organization:

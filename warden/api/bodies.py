@@ -347,6 +347,11 @@ class ConfirmRelease(Struct, forbid_unknown_fields=True):
     typed: Annotated[Line, Meta(description="What goes on: the pattern, agent or organization, by its slug.")] = ""
 
 
+class NewBan(Struct, forbid_unknown_fields=True):
+    spiffe_id: Annotated[str, Meta(min_length=1, max_length=2_048)]
+    reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=PLAIN)]
+
+
 class AlertRulesQuery(Struct, forbid_unknown_fields=True):
     mode: Mode = "live"
 

@@ -34,7 +34,7 @@ def bundle_data(
         "environment": environment,
         "known_environment": environment is None or environment in policy.environments,
         "trust_domains": None if trust_domains is None else sorted(trust_domains),
-        "banned": {},
+        "banned": dict.fromkeys(sorted(policy.banned), True),
         "agents": agents,
     }
 

@@ -1,0 +1,7 @@
+"""What happens here that rooms to the right may want to join in."""
+
+from django.dispatch import Signal
+
+# Sent inside the transaction that bans an agent, with `agent`, `by` (agents.services.by.Who) and `reason`: what a
+# receiver writes commits with it, and what it raises undoes it.
+agent_banned = Signal()
