@@ -219,7 +219,7 @@ def test_every_command_explains_itself(shell: Shell) -> None:
     assert top.code == 0
     for name in cli.COMMANDS:
         assert name in top.out
-        verbs = {"approvals": ["list"], "hook": ["claude-code"]}.get(name, [])
+        verbs = {"approvals": ["list"], "hook": ["claude-code"], "authz": ["check"], "policy": ["plan"]}.get(name, [])
         assert "--json" in shell(name, *verbs, "--help").out
     assert shell("no-such-command").code == 2
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "hook": Command("hook", "decide on the tool calls of Claude Code"),
     "mcp-proxy": Command("mcp_proxy", "put an MCP server behind Warden"),
     "mcp-server": Command("mcp_server", "serve the MCP tool request_approval"),
+    "authz": Command("authz", "ask as a client of an OPA would, by SPIFFE IDs"),
     "policy": Command("policy", "plan, test and apply the policy as files"),
     "validate": Command("validate", "read configuration files and say what is wrong with them"),
     "completion": Command("completion", "print what bash, zsh or fish completes"),
