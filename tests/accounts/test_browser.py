@@ -10,6 +10,8 @@ from django.urls import reverse
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from accounts.services import invite, organizations, setup, teams, tokens
+from audit.clock import database_now
+from tests.factories import a_stop
 
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -37,6 +39,9 @@ def paths(server, owner, admin, approver, viewer) -> dict[str, str]:
     token, _ = tokens.create(member=owner, name="nightly export", scopes=["logs:read"], days=30, by=owner)
     organizations.change(organization=owner.organization, by=owner, environments=["production", "eu-staging"])
     one = {name: reverse(f"accounts:{name}") for name in PLAIN}
+    a_stop(owner.organization, pattern="stripe.refund.*")  # its banner is on every page
+    asked = {"asked_at": database_now(), "asked_by_label": "ann@example.com", "release_reason": "The keys are rolled"}
+    stop = a_stop(owner.organization, **asked)
     return one | {
         "member": reverse("accounts:member", args=[viewer.pk]),
         "member_remove": reverse("accounts:member_remove", args=[viewer.pk]),
@@ -44,12 +49,16 @@ def paths(server, owner, admin, approver, viewer) -> dict[str, str]:
         "team_rename": reverse("accounts:team_rename", args=[team.pk]),
         "team_delete": reverse("accounts:team_delete", args=[team.pk]),
         "token_revoke": reverse("accounts:token_revoke", args=[token.pk]),
+        "stops": reverse("stops:list"),
+        "stop_new": reverse("stops:new"),
+        "stop_ask": reverse("stops:ask", args=[stop.stop_id]),
+        "stop_release": reverse("stops:release", args=[stop.stop_id]),
         "join_other": link.removeprefix("http://127.0.0.1:8000"),
     }
 
 
 PLAIN = [
-    "settings", "members", "invitations", "invite", "teams", "team_new", "organization", "pause", "leave",
+    "settings", "members", "invitations", "invite", "teams", "team_new", "organization", "leave",
     "organization_new", "profile", "tokens", "token_new",
 ]  # fmt: skip
 
