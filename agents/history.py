@@ -19,11 +19,18 @@ LABELS = {
     "risk": "risk",
     "approval_rule": "approval rule",
     "expires_at": "expires",
+    "limits": "budget",
     "slug": "name",
     "status": "status",
     "spiffe_id": "SPIFFE ID",
 }
-NOTHING = {"max_amount": "any amount", "expires_at": "never", "approval_rule": "the default", "condition": "none"}
+NOTHING = {
+    "max_amount": "any amount",
+    "expires_at": "never",
+    "approval_rule": "the default",
+    "condition": "none",
+    "limits": "none",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,7 @@ def _agent(
         yield Difference("added", slug, f"Agent {slug}")
     elif new is None:
         yield Difference("removed", slug, f"Agent {slug}")
-    elif fields := tuple(_fields(old, new, ("slug", "status", "spiffe_id"), rules)):
+    elif fields := tuple(_fields(old, new, ("slug", "status", "spiffe_id", "limits"), rules)):
         yield Difference("changed", slug, f"Agent {slug}", fields)
     was = {each["id"]: each for each in (old or {}).get("permissions", ())}
     now = {each["id"]: each for each in (new or {}).get("permissions", ())}
@@ -101,10 +108,12 @@ def _fields(
 
 
 def _show(name: str, value: Any, rules: Mapping[str, str]) -> str:
-    if value in (None, ""):
+    if value in (None, "", []):
         return NOTHING.get(name, "any")
     if name == "approval_rule":
         return rules.get(value, "a rule that is gone")
+    if name == "limits":
+        return ", ".join(f"{most} {unit or 'requests'} per {span}" for span, most, unit in value)
     if name == "expires_at":
         return f"{datetime.fromisoformat(value):%Y-%m-%d %H:%M} UTC"
     return str(value)
@@ -117,5 +126,6 @@ def _permission(content: Mapping[str, Any]) -> policy.Permission:
             **content,
             "max_amount": None if maximum is None else Decimal(maximum),
             "expires_at": None if expires_at is None else datetime.fromisoformat(expires_at),
+            "limits": tuple(policy.Limit(span, Decimal(most), unit) for span, most, unit in content.get("limits", ())),
         }
     )

@@ -15,6 +15,7 @@ from agents.code.compiled import compile_state
 from agents.code.state import State
 from agents.keys import KeyFacts
 from agents.policy import Policy
+from agents.policy.budgets import limits_of
 from agents.spiffe import identities
 from audit.canonical import canonical
 
@@ -98,6 +99,7 @@ def permission_of(row: models.Permission) -> policy.Permission:
         risk=row.risk,  # type: ignore[arg-type]
         approval_rule=str(row.approval_rule_id) if row.approval_rule_id else None,
         expires_at=row.expires_at,
+        limits=limits_of(row.limits, row.currency),
     )
 
 
@@ -109,6 +111,7 @@ def agent_of(row: models.Agent) -> policy.Agent:
         status=row.status,  # type: ignore[arg-type]
         permissions=tuple(permission_of(permission) for permission in row.permissions.all()),
         spiffe_id=row.spiffe_id,
+        limits=limits_of(row.limits, row.limit_currency),
     )
 
 

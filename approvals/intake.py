@@ -130,7 +130,7 @@ async def fetch(connection: Connection, ids: Iterable[uuid.UUID]) -> dict[uuid.U
 async def ask(connection: Connection, asks: list[Ask], now: datetime, entries: list[Entry]) -> list[Reply | Granted]:
     """What each ask comes to, in their order. Raced identical asks, in this call or another process, meet in one row.
 
-    What had to end on the way (overdue, lapsed) is added to `entries`, for the record.
+    What had to end on the way (overdue, lapsed) is added to `entries`, for the record. What is new waits for open_new.
     Raises RuntimeError where a digest is fought over so hard that no answer is certain.
     """
     replies: dict[int, Reply | Granted] = {}
@@ -140,6 +140,22 @@ async def ask(connection: Connection, asks: list[Ask], now: datetime, entries: l
             return [replies[index] for index in range(len(asks))]
         waiting = await _round(connection, asks, waiting, replies, now, entries)
     raise RuntimeError("identical checks are racing: no certain answer")
+
+
+async def open_new(connection: Connection, opened: list[tuple[Held, list[int]]], over: list[Held]) -> None:
+    """Announces what is new, with the counters it was reserved on; what is over a budget never was, for anybody.
+
+    The last step of an ask, in its transaction.
+    """
+    reserved = [(counters, held.id) for held, counters in opened if counters]
+    async with connection.cursor() as cursor:
+        if reserved:
+            await cursor.executemany(
+                "UPDATE approvals_approval SET reserved = %s, reserved_amount = amount WHERE id = %s", reserved
+            )
+        if over:
+            await cursor.execute("DELETE FROM approvals_approval WHERE id = ANY(%s)", [[held.id for held in over]])
+    await announce(connection, [("approval.requested", held) for held, _ in opened])
 
 
 async def _round(
@@ -386,7 +402,6 @@ async def _insert(connection: Connection, asks: list[Ask], now: datetime) -> dic
                 made[request.digest] = _held(request, now)
             if not cursor.nextset():
                 break
-    await announce(connection, [("approval.requested", held) for held in made.values()])
     return made
 
 

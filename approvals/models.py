@@ -82,6 +82,18 @@ class Approval(models.Model):
     added = models.JSONField(null=True, help_text="Roles, teams and people that those steps add, for queries.")
 
     told = models.PositiveSmallIntegerField(default=0, db_default=0, help_text="Comments that the agent may read.")
+    reserved = ArrayField(
+        models.BigIntegerField(),
+        default=list,
+        db_default=models.Value([], ArrayField(models.BigIntegerField())),
+        help_text="Counters of the budgets it takes of.",
+    )
+    reserved_amount = models.DecimalField(
+        max_digits=30,
+        decimal_places=10,
+        null=True,
+        help_text="As it was asked: what an approver lowers stays reserved.",
+    )
     frozen_at = models.DateTimeField(null=True, help_text="Since when the kill switch holds its deadlines.")
     frozen_for = models.DurationField(
         default=timedelta, db_default=timedelta(), help_text="How long it held them before; they moved by as much."
@@ -113,6 +125,7 @@ class Approval(models.Model):
             models.Index(fields=["expires_at"], name="approval_expiring", condition=Q(state="pending")),  # the sweep
             models.Index(fields=["remind_at"], name="approval_reminding", condition=Q(state="pending")),
             models.Index(fields=["escalate_at"], name="approval_escalating", condition=Q(state="pending")),
+            models.Index(fields=["id"], name="approval_reserving", condition=~Q(reserved=[])),  # budgets to give back
             models.Index(
                 fields=["claim_until"],
                 name="approval_lapsing",

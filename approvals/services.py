@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Q
 
 from accounts.models import Organization, User
 from agents import assurance as levels
+from agents import spending
 from approvals import grants, metrics, rules, states
 from approvals.case import case_of, person_of
 from approvals.models import Approval, Review
@@ -129,6 +131,18 @@ def lapse_due(limit: int = 500) -> int:
         all_or_nothing(changed, late)
         record_all([entry(approval, "system:approval:lapsed", SYSTEM, "lapsed") for approval in late], at=now)
         return changed
+
+
+def give_back_due(limit: int = 500) -> int:
+    """Gives budgets back what up to `limit` requests had reserved and came to nothing, whoever ended them. How many."""
+    with transaction.atomic():
+        ended = ~Q(state__in=[states.PENDING, states.APPROVED]) | Q(lapsed_at__isnull=False)
+        rows = Approval.objects.filter(ended, ~Q(reserved=[])).order_by("id")
+        ids = list(rows.select_for_update(skip_locked=True, of=("self",)).values_list("id", flat=True)[:limit])
+        if ids:
+            spending.give_back(ids)
+            Approval.objects.filter(id__in=ids).update(reserved=[])
+        return len(ids)
 
 
 def _said_already(approval: Approval, by: User, verdict: str, digest: str) -> bool:

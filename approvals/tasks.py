@@ -10,7 +10,7 @@ from approvals.stops import freezing
 def expire() -> None:
     """Holds what a stop covers; ends what is overdue, in batches until there is none; then reminds and escalates."""
     freezing.freeze_all()
-    ended = (services.expire_due, services.lapse_due, containment.cancel_left_over)
+    ended = (services.expire_due, services.lapse_due, containment.cancel_left_over, services.give_back_due)
     for due in (*ended, clock.escalate_due, clock.remind_due):
         while due():
             pass

@@ -1,5 +1,6 @@
 """A check, from the policy's decision to the answer and its event."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -12,6 +13,8 @@ from msgspec import UNSET
 
 from agents import policy
 from agents.load import AgentFacts, KeyFacts, Loaded
+from agents.policy import budgets
+from agents.policy.budgets import Need
 from approvals import intake, receipts, states
 from approvals.digest import digest
 from approvals.granting import Granted
@@ -42,6 +45,7 @@ class Judged:
     agent: AgentFacts
     decision: policy.Decision
     shadow: dict[str, Any] | None = None  # what the shadow policy says: for the record, never for the answer
+    needs: Sequence[Need] = ()  # what it takes of budgets
 
 
 def judge(job: Check, key: KeyFacts, loaded: Loaded, batch: Batch) -> Judged:
@@ -52,7 +56,8 @@ def judge(job: Check, key: KeyFacts, loaded: Loaded, batch: Batch) -> Judged:
         decision = policy.decide(loaded.policy, request, batch.now)
     if decision.outcome == "ask" and decision.amount is not None and decision.amount >= LARGEST:
         decision = replace(decision, outcome="deny", code="amount_invalid", reason="Amount is too large to ask about")
-    return Judged(job, key, loaded, agent, decision, _shadow(loaded, agent, request, decision, batch))
+    needs = budgets.needs(loaded.policy.agents[str(agent.id)], decision, batch.now)
+    return Judged(job, key, loaded, agent, decision, _shadow(loaded, agent, request, decision, batch), needs)
 
 
 def _shadow(

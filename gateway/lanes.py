@@ -7,7 +7,7 @@ from typing import Any
 from agents.load import KeyFacts, Loaded
 from approvals import intake
 from approvals.granting import Granted
-from gateway import checking, claiming, talking, telling
+from gateway import budgeting, checking, claiming, talking, telling
 from gateway.answers import UNAUTHORIZED, Answer
 from gateway.idempotency import Keys, Scoped
 from gateway.jobs import Asked, Cancel, Check, Claim, Comment, Log, closed, named_agent
@@ -63,6 +63,7 @@ class Lanes:
 
     async def _quick(self, batch: Batch, jobs: list[Asked]) -> None:
         era = await self._era(batch, jobs)
+        limited: list[checking.Judged] = []
         for job in jobs:
             admitted = await self._admit(job, batch, era)
             if admitted is None:
@@ -71,10 +72,14 @@ class Lanes:
                 judged = checking.judge(job, *admitted, batch)
                 if judged.decision.outcome == "ask":
                     batch.after.append(partial(self.careful.submit, job))
+                elif judged.needs:
+                    limited.append(judged)
                 else:
                     job.answer = checking.settle(judged, batch)
             elif isinstance(job, Log):
                 job.answer = await telling.tell(job, *admitted, batch)
+        if limited:
+            await budgeting.settle(batch, limited)
 
     async def _careful(self, batch: Batch, jobs: list[Asked]) -> None:
         era = await self._era(batch, jobs)
@@ -93,6 +98,7 @@ class Lanes:
         keys = Keys(batch)
         todo += await keys.open(keyed)
         asks: list[checking.Judged] = []
+        limited: list[checking.Judged] = []
         # Locks are taken in one order, so that two processes never wait for each other in a circle.
         for job in sorted(todo, key=_order):
             key, loaded = admitted[job]
@@ -100,6 +106,8 @@ class Lanes:
                 judged = checking.judge(job, key, loaded, batch)
                 if judged.decision.outcome == "ask":
                     asks.append(judged)
+                elif judged.needs:
+                    limited.append(judged)
                 else:
                     job.answer = checking.settle(judged, batch)
             elif isinstance(job, Log):
@@ -114,22 +122,18 @@ class Lanes:
                 job.answer = await claiming.cancel(job, key, batch)
             elif isinstance(job, Comment):
                 job.answer = await talking.comment(job, key, batch)
-        await self._ask(batch, asks)
+        asked = await self._ask(batch, asks) if asks else []
+        await budgeting.settle(batch, limited, asked)
         await keys.close()
 
-    async def _ask(self, batch: Batch, asks: list[checking.Judged]) -> None:
-        if not asks:
-            return
+    async def _ask(
+        self, batch: Batch, asks: list[checking.Judged]
+    ) -> list[tuple[checking.Judged, intake.Reply | Granted]]:
         ended: list[Any] = []
         replies = await intake.ask(batch.connection, [checking.ask(judged) for judged in asks], batch.now, ended)
         for entry in ended:
             batch.record(entry)
-        for judged, reply in zip(asks, replies, strict=True):
-            judged.job.answer = (
-                checking.settle_granted(judged, reply, batch)
-                if isinstance(reply, Granted)
-                else checking.settle_ask(judged, reply, batch)
-            )
+        return list(zip(asks, replies, strict=True))
 
 
 def _refers(job: Log) -> bool:

@@ -5,13 +5,14 @@ from typing import Any
 from django import forms
 
 from accounts.models import Organization
+from agents.forms.limits import LimitsForm
 from agents.models import Agent
 from agents.models.agent import RESERVED
 from agents.services.agents import free_slug
 from agents.services.facts import token
 
 
-class AgentForm(forms.ModelForm):
+class AgentForm(LimitsForm):
     """What is said of an agent. `owner` is one choice of a member or a team."""
 
     owner = forms.ChoiceField(
@@ -21,7 +22,8 @@ class AgentForm(forms.ModelForm):
 
     class Meta:
         model = Agent
-        fields = ["name", "slug", "purpose", "spiffe_id", "notes", "documentation"]
+        fields = ["name", "slug", "purpose", "spiffe_id", "notes", "documentation", "limit_currency"]
+        labels = {"limit_currency": "Currency of its totals"}
         widgets = {
             "purpose": forms.TextInput(attrs={"maxlength": 300}),
             "notes": forms.Textarea(attrs={"rows": 3}),
@@ -33,6 +35,7 @@ class AgentForm(forms.ModelForm):
             "spiffe_id": "Only where the agent has a workload identity, such as "
             "<code>spiffe://example.com/agent/support/production</code>.",
             "notes": "For colleagues; plain text.",
+            "limit_currency": "ISO 4217, such as USD; amounts in another are denied then.",
             "documentation": "Markdown.",
         }
 
@@ -71,7 +74,9 @@ class AgentForm(forms.ModelForm):
 
     def values(self) -> dict[str, Any]:
         """What the services take."""
-        data = {name: value for name, value in self.cleaned_data.items() if name not in ("owner", "token")}
+        data = self.with_limits(
+            {name: value for name, value in self.cleaned_data.items() if name not in ("owner", "token")}
+        )
         kind, _, pk = self.cleaned_data["owner"].partition(":")
         members, teams = self.organization.members, self.organization.teams
         data["owner_user"] = members.filter(pk=pk).first() if kind == "user" else None

@@ -8,6 +8,7 @@ from django import forms
 
 from accounts.models import Organization
 from agents import policy
+from agents.forms.limits import LimitsForm
 from agents.models import Agent, Permission
 from agents.services.facts import token
 from audit.clock import database_now
@@ -19,7 +20,7 @@ EFFECTS = [
 ]
 
 
-class TierForm(forms.ModelForm):
+class TierForm(LimitsForm):
     """One tier. `token` says what the person was shown."""
 
     token = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -105,7 +106,7 @@ class TierForm(forms.ModelForm):
 
     def values(self) -> dict[str, Any]:
         """What the services take."""
-        return {name: value for name, value in self.cleaned_data.items() if name != "token"}
+        return self.with_limits({name: value for name, value in self.cleaned_data.items() if name != "token"})
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from .key import ApiKey
 from .permission import Permission
 from .review import PermissionReview, ReviewItem, ReviewReminder
 from .rule import ApprovalRule
+from .spending import Spending
 from .stop import Stop
 from .version import Epoch, PolicyVersion
 
@@ -22,5 +23,6 @@ __all__ = [
     "ReviewItem",
     "ReviewReminder",
     "ShadowPolicy",
+    "Spending",
     "Stop",
 ]

@@ -1,11 +1,13 @@
 """An agent: who it is, whose it is, whether it may act at all."""
 
 from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models.functions import Now
 
 from accounts.models import Organization, Team, User
 from accounts.models.organization import slug_form
+from agents.models.spending import clean_limits
 from agents.spiffe.names import check_spiffe_id
 from audit.ids import new_id
 
@@ -31,6 +33,10 @@ class Agent(models.Model):
     documentation = models.TextField(max_length=50_000, blank=True, help_text="Markdown.")
     spiffe_id = models.CharField("SPIFFE ID", max_length=2_048, null=True, blank=True, validators=[check_spiffe_id])
     status = models.CharField(max_length=9, choices=Status, default=Status.ACTIVE)
+    limits = models.JSONField(default=dict, blank=True, help_text="Budgets over all its tiers; empty: none.")
+    limit_currency = models.CharField(
+        max_length=3, blank=True, validators=[RegexValidator(r"^[A-Z]{3}$", "Use a code of ISO 4217, such as USD.")]
+    )
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
     last_audited_at = models.DateTimeField(null=True, blank=True)
@@ -60,6 +66,7 @@ class Agent(models.Model):
     def clean(self) -> None:
         """Raises ValidationError for two owners, and for a team of another organization."""
         self.spiffe_id = self.spiffe_id or None
+        self.limits = clean_limits(self.limits, self.limit_currency, "limit_currency")
         if self.slug in RESERVED:
             raise ValidationError({"slug": "This name has a meaning of its own: choose another."})
         if self.owner_user and self.owner_team:

@@ -9,6 +9,7 @@ from accounts.models import User
 from agents import policy
 from agents.models.agent import Agent
 from agents.models.rule import ApprovalRule
+from agents.models.spending import clean_limits
 from agents.policy.names import FORM
 from agents.spiffe.names import check_spiffe_id
 from audit.ids import new_id
@@ -50,6 +51,7 @@ class Permission(models.Model):
         ApprovalRule, models.PROTECT, null=True, blank=True, related_name="permissions", help_text="Empty: the default."
     )
     expires_at = models.DateTimeField(null=True, blank=True)
+    limits = models.JSONField(default=dict, blank=True, help_text="Budgets, such as count_per_hour; empty: none.")
     notes = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     changed_at = models.DateTimeField(db_default=Now())
@@ -79,6 +81,9 @@ class Permission(models.Model):
         if self.environment and self.environment not in organization.environments:
             known = ", ".join(organization.environments)
             errors["environment"] = f"The organization has no such environment. It has: {known}."
+        if self.effect == self.Effect.DENY:
+            self.limits = {}  # nothing is counted of what is never allowed
+        self.limits = clean_limits(self.limits, self.currency)
         if self.condition.strip():
             try:
                 policy.compile_condition(self.condition)

@@ -7,7 +7,7 @@ from .compiled import check_permission, compile_policy
 from .conditions import Condition, ConditionError, ConditionFailed, compile_condition
 from .decide import decide
 from .describe import Flag, Ladder, Step, describe, ladders, review_flags
-from .model import Agent, Decision, Effect, Looked, Permission, Policy, Request, Risk, Status
+from .model import Agent, Decision, Effect, Limit, Looked, Permission, Policy, Request, Risk, Status
 from .money import AmountError, parse_amount, plain, show
 from .names import covers, is_action, is_permission_name, is_wildcard
 from .overlap import Overlap, overlaps
@@ -25,6 +25,7 @@ __all__ = [
     "Effect",
     "Flag",
     "Ladder",
+    "Limit",
     "Looked",
     "Overlap",
     "Permission",

@@ -254,11 +254,29 @@ class _Check:
                 below = place and self.find_deny(place, place if place.kind == "exact" else None)
                 if below:
                     return self.denied_by(below)
+        if (permission.limits or self.index.agent.limits) and (refused := self.beyond_budgets(permission)):
+            return refused
         if permission.effect == "ask":
             self.apply(permission, "asks", "Applies: a person must approve")
             return self.answer("requires_approval", "This action requires human approval", permission)
         self.apply(permission, "allows", "Applies")
         return self.answer("allowed", f"Allowed by '{permission.action}'", permission)
+
+    def beyond_budgets(self, permission: Permission) -> Decision | None:
+        """Why budgets cannot count this, whatever is left of them; None where they can."""
+        self.conditional = True
+        mine = any(limit.unit for limit in permission.limits)
+        agents = next((limit.unit for limit in self.index.agent.limits if limit.unit), "")
+        if self.amount is None and (mine or (agents and self.amount_problem)):
+            self.skip(permission, "amount", "Its budget needs an amount")
+            if self.amount_problem:
+                return self.answer("amount_invalid", self.amount_problem)
+            return self.answer("amount_required", f"An amount is required: '{permission.action}' has a budget")
+        currency = self.currency if self.currency is not None else permission.currency
+        if agents and self.amount is not None and (type(currency) is not str or currency.upper() != agents):
+            self.skip(permission, "currency", f"The agent's budget is in {agents}")
+            return self.answer("currency_mismatch", f"Budget of '{self.index.agent.slug}' is in {agents}: name it so")
+        return None
 
     # Why nothing was granted
 

@@ -18,6 +18,14 @@ Status = Literal["active", "suspended", "banned"]
 STRICTNESS: Mapping[str, int] = {"allow": 0, "ask": 1, "deny": 2}
 
 
+class Limit(NamedTuple):
+    """A budget: at most so many requests (no unit), or so much of a currency in all, in each hour, day or month."""
+
+    span: str
+    most: Decimal
+    unit: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Permission:
     """One tier of one agent. `action` is a name or a wildcard; None means any environment, callee or currency."""
@@ -33,6 +41,7 @@ class Permission:
     risk: Risk = "low"
     approval_rule: str | None = None
     expires_at: datetime | None = None
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,7 @@ class Agent:
     status: Status
     permissions: tuple[Permission, ...]
     spiffe_id: str | None = None
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

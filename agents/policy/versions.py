@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC
 from typing import Any
 
-from .model import Agent, Permission
+from .model import Agent, Limit, Permission
 from .money import plain
 from .stops import Stop
 
@@ -37,6 +37,7 @@ def _agent(agent: Agent) -> dict[str, Any]:
         "slug": agent.slug,
         "status": agent.status,
         "spiffe_id": agent.spiffe_id,
+        "limits": limits(agent.limits),
         "permissions": [_permission(each) for each in sorted(agent.permissions, key=lambda each: each.id)],
     }
 
@@ -55,4 +56,10 @@ def _permission(permission: Permission) -> dict[str, Any]:
         "risk": permission.risk,
         "approval_rule": permission.approval_rule,
         "expires_at": None if expires_at is None else expires_at.astimezone(UTC).isoformat(),
+        "limits": limits(permission.limits),
     }
+
+
+def limits(given: tuple[Limit, ...]) -> list[list[str]]:
+    """Budgets as JSON, such as ["day", "500.00", "USD"]."""
+    return sorted([limit.span, plain(limit.most), limit.unit] for limit in given)

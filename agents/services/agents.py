@@ -22,7 +22,9 @@ from agents.services.writing import check_unchanged, write_event
 from agents.signals import agent_banned
 from audit.clock import database_now
 
-EDITABLE = frozenset({"name", "purpose", "owner_user", "owner_team", "notes", "documentation", "spiffe_id"})
+EDITABLE = frozenset(
+    {"name", "purpose", "owner_user", "owner_team", "notes", "documentation", "spiffe_id", "limits", "limit_currency"}
+)
 VERBS = {
     Agent.Status.ACTIVE: ("activate", "Activated"),
     Agent.Status.SUSPENDED: ("suspend", "Suspended"),

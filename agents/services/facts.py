@@ -22,6 +22,8 @@ FIELDS: dict[type[Model], tuple[str, ...]] = {
         "notes",
         "documentation",
         "spiffe_id",
+        "limits",
+        "limit_currency",
         "status",
         "last_audited_at",
     ),
@@ -36,6 +38,7 @@ FIELDS: dict[type[Model], tuple[str, ...]] = {
         "risk",
         "approval_rule",
         "expires_at",
+        "limits",
         "notes",
     ),
     ApprovalRule: (

@@ -25,6 +25,7 @@ EDITABLE = frozenset(
         "risk",
         "approval_rule",
         "expires_at",
+        "limits",
         "notes",
     }
 )

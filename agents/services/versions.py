@@ -15,6 +15,7 @@ from accounts.models import Organization
 from agents import policy
 from agents.load import load
 from agents.models import Agent, PolicyVersion
+from agents.policy.versions import limits
 from agents.services.by import Who, check, person
 from agents.services.two import check_alone
 from audit.canonical import canonical
@@ -95,6 +96,7 @@ def _agent(agent: policy.Agent) -> dict[str, Any]:
         "slug": agent.slug,
         "status": agent.status,
         "spiffe_id": agent.spiffe_id,
+        "limits": limits(agent.limits),
         "permissions": [_permission(each) for each in sorted(agent.permissions, key=lambda each: each.id)],
     }
 
@@ -112,4 +114,5 @@ def _permission(permission: policy.Permission) -> dict[str, Any]:
         "risk": permission.risk,
         "approval_rule": permission.approval_rule,
         "expires_at": None if permission.expires_at is None else permission.expires_at.astimezone(UTC).isoformat(),
+        "limits": limits(permission.limits),
     }

@@ -12,7 +12,8 @@ from accounts.access import requires
 from accounts.requests import MemberRequest
 from agents import board, history, policy
 from agents.forms.tier import SimulateForm
-from agents.load import load, permission_of
+from agents.gauges import gauges, looked
+from agents.load import agent_of, load, permission_of
 from agents.markdown import render as markdown
 from agents.models import Agent, PolicyVersion
 from agents.review import due
@@ -64,25 +65,28 @@ def detail(request: MemberRequest, slug: str) -> HttpResponse:
             request.organization.pk, queries.Search(mode=request.mode, agent=agent.slug), size=RECENT
         ).events
     context = tabs(request, agent) | {"board": drawn, "form": form, "result": result, "recent": recent}
+    context["gauges"] = gauges(agent_of(agent), request.mode, now)
     return render(request, "agents/detail.html", context, status=422 if form.is_bound and form.errors else 200)
 
 
 def simulate(request: MemberRequest, agent: Agent, asked: dict[str, Any]) -> dict[str, Any]:
     """The decision on a check that nobody made, by the policy as it is now. Nothing is recorded."""
-    loaded = load(request.organization.pk)
+    loaded, now = load(request.organization.pk), database_now()
     decision = policy.decide(
         loaded.policy,
         policy.Request(
             agent.slug, asked["action"], asked["context"], asked["environment"] or None, asked["callee"] or None
         ),
-        database_now(),
+        now,
     )
+    found = looked(loaded.policy.agents[agent.slug], decision, request.mode, now)
     rule = None
     if decision.outcome == "ask" and decision.permission:
         kept = loaded.permissions[decision.permission.id].rule
         rule = {"name": kept["name"], "sentence": rule_sentence(kept)}
     return {
         "decision": decision,
+        "budgets": found,
         "rule": rule,
         "asked": asked,
         "context": json.dumps(asked["context"], ensure_ascii=False),

@@ -20,7 +20,7 @@ def tier(action: str, effect: Effect = "allow", maximum: str | None = None, **re
 
 
 def policy_of(*permissions: Permission, **rest: Any) -> Policy:
-    bot = Agent("agent-1", "bot", rest.pop("status", "active"), permissions)
+    bot = Agent("agent-1", "bot", rest.pop("status", "active"), permissions, limits=rest.pop("limits", ()))
     rest.setdefault("environments", ["production", "staging"])
     return compile_policy(organization_id="org-1", agents=[bot], **rest)
 

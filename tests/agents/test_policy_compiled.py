@@ -9,6 +9,7 @@ import pytest
 
 from agents.policy import (
     Agent,
+    Limit,
     Permission,
     Stop,
     check_permission,
@@ -57,7 +58,7 @@ def test_the_version_changes_with_every_part_of_the_content() -> None:
     changes: list[dict[str, Any]] = [
         *({"id": "q"}, {"action": "a.c"}, {"effect": "ask"}, {"max_amount": Decimal(1)}, {"currency": "USD"}),
         *({"environment": "staging"}, {"condition": "true"}, {"callee": OPS}, {"risk": "high"}),
-        *({"approval_rule": "r"}, {"expires_at": NOW}),
+        *({"approval_rule": "r"}, {"expires_at": NOW}, {"limits": (Limit("day", Decimal(3)),)}),
     ]
     assert {name for change in changes for name in change} == {field.name for field in dataclasses.fields(Permission)}
     agents += [Agent("1", "bot", "active", (dataclasses.replace(base, **change),)) for change in [{}, *changes]]

@@ -10,6 +10,7 @@ from django.template.loader import render_to_string
 
 from accounts import roles
 from accounts.models import SCOPES
+from agents.policy.budgets import NAMES
 from approvals import states
 from approvals.digest import digest
 from approvals.inbox import VIEWS
@@ -45,6 +46,10 @@ def test_the_findings_of_a_review() -> None:
 
 def test_the_scopes_of_access_tokens() -> None:
     assert {row["scope"]: row["allows to"] for row in table("docs/admin.md", "scope")} == SCOPES
+
+
+def test_the_limits_of_a_budget() -> None:
+    assert [row["limit"].strip("`") for row in table("docs/budgets.md", "limit")] == list(NAMES)
 
 
 def test_the_views_of_the_inbox() -> None:

@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from agents.policy import Decision, Effect, Permission, Request, decide
+from agents.policy import Decision, Effect, Permission, Request, budgets, decide
 from tests.agents.policies import NOW, policy_of
 from tests.docs.pages import ROOT, codes, table, tables
 
@@ -63,7 +63,12 @@ def test_an_example_is_decided_as_the_page_says(granted: list[Permission], row: 
 def test_the_codes_are_all_there_and_no_other() -> None:
     source = (ROOT / "agents/policy/decide.py").read_text()
     known = set(re.findall(r'(?:self\.answer|_refuse)\(\s*"(\w+)"', source))
-    known |= {"agent_banned", "agent_suspended", "error"}  # these are put together, or given by position
+    known |= {
+        "agent_banned",
+        "agent_suspended",
+        "error",
+        budgets.EXCEEDED,
+    }  # these are put together, or given by position
     named = [code for row in table(PAGE, "code", "outcome") for code in codes(row["code"])]
     assert sorted(named) == sorted(known)
 
@@ -81,5 +86,6 @@ def test_the_examples_reach_every_code_that_depends_on_permissions() -> None:
         "callee_banned",
         "unknown_agent",
         "error",
+        budgets.EXCEEDED,
     }
     assert named - reached == standing

@@ -1,15 +1,19 @@
 """/api/agents, /api/permissions"""
 
-from typing import Any
+from typing import Annotated, Any
 
 from django.db import transaction
+from msgspec import Meta, Struct
 
 from accounts.models import Membership, Team
+from agents.gauges import as_json, gauges
+from agents.load import agent_of
 from agents.models import Permission
 from agents.services import agents as services
 from agents.services import permissions as tiers
+from audit.clock import database_now
 from warden.api import answers, finding
-from warden.api.bodies import AgentsQuery, ChangeAgent, ChangePermission, NewAgent, NewPermission
+from warden.api.bodies import AgentsQuery, BudgetsQuery, ChangeAgent, ChangePermission, NewAgent, NewPermission
 from warden.api.endpoint import Call, endpoint
 from warden.api.errors import Failure
 
@@ -81,6 +85,24 @@ def mark_audited(call: Call, agent_id: str) -> answers.Agent:
     """Say that you have reviewed everything the agent may do."""
     row = services.mark_audited(agent=finding.agent(call, agent_id), by=call.membership)
     return answers.agent(finding.agent(call, str(row.pk)))
+
+
+class Budget(Struct):
+    """What was used of one budget in the window of now."""
+
+    of: Annotated[str, Meta(description="The tier's name, or the agent's slug.")]
+    per: Annotated[str, Meta(description="hour, day or month")]
+    unit: Annotated[str | None, Meta(description="A currency; null: how often.")]
+    used: str
+    most: str
+    ends_at: str
+
+
+@endpoint("GET", "agents/{agent_id}/budgets", "agents:read")
+def list_budgets(call: Call, agent_id: str, query: BudgetsQuery) -> list[Budget]:
+    """List an agent's budgets, its own and its tiers', with what was used of them."""
+    agent = agent_of(finding.agent(call, agent_id))
+    return [Budget(**as_json(each)) for each in gauges(agent, query.mode, database_now())]
 
 
 @endpoint("GET", "agents/{agent_id}/permissions", "agents:read")

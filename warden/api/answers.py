@@ -18,7 +18,7 @@ from approvals import models as approvals
 from approvals import rules
 from audit.ids import show_id
 from audit.models import Event as Recorded
-from warden.api.bodies import Assurance, Effect, Evidence, LogName, Mode, Risk, Role, Status, Step, Way
+from warden.api.bodies import Assurance, Effect, Evidence, Limits, LogName, Mode, Risk, Role, Status, Step, Way
 
 Moment = Annotated[datetime, Meta(tz=True)]
 
@@ -36,6 +36,8 @@ class Agent(Struct):
     notes: str
     documentation: str
     spiffe_id: str | None
+    limits: Limits
+    limit_currency: str
     organization_id: str
     created_at: Moment
     last_audited_at: Moment | None
@@ -55,6 +57,7 @@ class Permission(Struct):
     risk: Risk
     approval_rule: str | None
     expires_at: Moment | None
+    limits: Limits
     notes: str
     created_at: Moment
     changed_at: Moment
@@ -364,6 +367,8 @@ def agent(row: agents.Agent) -> Agent:
         notes=row.notes,
         documentation=row.documentation,
         spiffe_id=row.spiffe_id,
+        limits=limits(row.limits),
+        limit_currency=row.limit_currency,
         organization_id=str(row.organization_id),
         created_at=row.created_at,
         last_audited_at=row.last_audited_at,
@@ -385,10 +390,16 @@ def permission(row: agents.Permission) -> Permission:
         risk=row.risk,  # type: ignore[arg-type]
         approval_rule=show_id("rul", row.approval_rule_id) if row.approval_rule_id else None,
         expires_at=row.expires_at,
+        limits=limits(row.limits),
         notes=row.notes,
         created_at=row.created_at,
         changed_at=row.changed_at,
     )
+
+
+def limits(kept: dict[str, Any]) -> Limits:
+    """Totals as numbers again; they are kept as text, exactly."""
+    return msgspec.convert(kept, Limits, strict=False)
 
 
 def plain(amount: Decimal | None) -> Decimal | None:

@@ -32,6 +32,20 @@ class AgentsQuery(Paging):
     status: Status | None = None
 
 
+class Limits(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Budgets, counted per hour, day and month of the calendar (UTC). What is left out is not limited."""
+
+    count_per_hour: Annotated[int, Meta(ge=0)] | None = None
+    count_per_day: Annotated[int, Meta(ge=0)] | None = None
+    count_per_month: Annotated[int, Meta(ge=0)] | None = None
+    total_per_hour: Amount | None = None
+    total_per_day: Amount | None = None
+    total_per_month: Amount | None = None
+
+
+Currency = Annotated[Line, Meta(description="ISO 4217; of the totals among `limits`.")]
+
+
 class NewAgent(Struct, forbid_unknown_fields=True):
     """A new agent. It may do nothing until it has permissions."""
 
@@ -43,6 +57,8 @@ class NewAgent(Struct, forbid_unknown_fields=True):
     notes: Text = ""
     documentation: Annotated[Text, Meta(description="Markdown.")] = ""
     spiffe_id: Line | None = None
+    limits: Limits | UnsetType = UNSET
+    limit_currency: Currency = ""
 
 
 class ChangeAgent(Struct, forbid_unknown_fields=True):
@@ -55,6 +71,8 @@ class ChangeAgent(Struct, forbid_unknown_fields=True):
     notes: Text | UnsetType = UNSET
     documentation: Text | UnsetType = UNSET
     spiffe_id: Line | UnsetType | None = UNSET
+    limits: Annotated[Limits | UnsetType, Meta(description="All of them, in place of those there were.")] = UNSET
+    limit_currency: Currency | UnsetType = UNSET
     status: Annotated[Status | UnsetType, Meta(description="Holds for every check from now on.")] = UNSET
     status_reason: Annotated[Text, Meta(description="Why the status changes: for the record.")] = ""
 
@@ -73,7 +91,12 @@ class ChangePermission(Struct, forbid_unknown_fields=True):
     risk: Risk | UnsetType = UNSET
     approval_rule: RuleId | UnsetType = UNSET
     expires_at: Moment | UnsetType | None = UNSET
+    limits: Annotated[Limits | UnsetType, Meta(description="All of them, in place of those there were.")] = UNSET
     notes: Line | UnsetType = UNSET
+
+
+class BudgetsQuery(Struct, forbid_unknown_fields=True):
+    mode: Mode = "live"
 
 
 class NewPermission(Struct, forbid_unknown_fields=True):
@@ -90,6 +113,7 @@ class NewPermission(Struct, forbid_unknown_fields=True):
     risk: Risk = "low"
     approval_rule: RuleId = None
     expires_at: Moment | None = None
+    limits: Limits | UnsetType = UNSET
     notes: Line = ""
 
 

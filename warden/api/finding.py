@@ -78,4 +78,7 @@ def members_by_email(organization: Organization, emails: list[str]) -> list[Memb
 
 def given(body: Struct) -> dict[str, Any]:
     """The fields that the caller named."""
-    return {name: value for name, value in structs.asdict(body).items() if value is not UNSET}
+    found = {name: value for name, value in structs.asdict(body).items() if value is not UNSET}
+    if isinstance(limits := found.get("limits"), Struct):
+        found["limits"] = {name: str(most) for name, most in structs.asdict(limits).items() if most is not None}
+    return found

@@ -16,6 +16,7 @@ from accounts.models import Organization
 from agents import policy
 from agents.load import permission_of
 from agents.models import Agent, ApiKey, ApprovalRule, Permission
+from agents.policy.budgets import NAMES
 from agents.services.facts import facts
 from agents.services.writing import public_id
 from audit.ids import read_id
@@ -116,6 +117,29 @@ def moment(text: str) -> datetime:
 def given(options: dict[str, Any], *names: str) -> dict[str, Any]:
     """Those options that were given."""
     return {name: options[name] for name in names if options[name] is not None}
+
+
+def add_limits(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--limit",
+        action="append",
+        type=limit,
+        metavar="NAME=NUMBER",
+        help=f"a budget, such as count_per_hour=12; NAME= takes it away; {', '.join(NAMES)}; may be repeated",
+    )
+
+
+def limit(text: str) -> tuple[str, str]:
+    """An argument such as count_per_hour=12."""
+    name, equals, most = text.partition("=")
+    if not equals or name not in NAMES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a budget such as count_per_hour=12")
+    return name, most
+
+
+def limits(options: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """What there was, with what --limit says."""
+    return before | dict(options["limit"] or ())
 
 
 def line(permission: Permission) -> str:

@@ -21,7 +21,7 @@ class Command(AgentsCommand):
             agent=agent,
             by=self.by(agent.organization, options),
             **given(options, "name"),
-            **fields(options),
+            **fields(options, agent.limits),
             **self.owner(agent.organization, options),
         )
         return as_json(changed), f"Changed {changed.slug}."

@@ -2,7 +2,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from agents.management.commands._base import AgentsCommand, as_json, given
+from agents.management.commands._base import AgentsCommand, add_limits, as_json, given, limits
 from agents.services import agents
 
 
@@ -13,10 +13,14 @@ def add_fields(parser: ArgumentParser) -> None:
     parser.add_argument("--notes")
     parser.add_argument("--documentation", type=Path, metavar="FILE", help="Markdown")
     parser.add_argument("--spiffe-id")
+    parser.add_argument("--limit-currency", help="of its totals: a code of ISO 4217")
+    add_limits(parser)
 
 
-def fields(options: dict[str, Any]) -> dict[str, Any]:
-    found = given(options, "purpose", "notes", "spiffe_id")
+def fields(options: dict[str, Any], before: dict[str, Any] | None = None) -> dict[str, Any]:
+    found = given(options, "purpose", "notes", "spiffe_id", "limit_currency")
+    if options["limit"]:
+        found["limits"] = limits(options, before or {})
     if options["documentation"]:
         found["documentation"] = options["documentation"].read_text()
     return found

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from agents.management.commands._base import AgentsCommand, as_json, given, ids, line, moment
+from agents.management.commands._base import AgentsCommand, add_limits, as_json, given, ids, limits, line, moment
 from agents.models import Permission
 from agents.services import permissions
 
@@ -40,6 +40,7 @@ class Command(AgentsCommand):
         parser.add_argument("--rule", metavar="NAME", help="the approval rule; the default unless given")
         parser.add_argument("--expires-at", type=moment, help="such as 2027-01-31T12:00Z")
         parser.add_argument("--notes")
+        add_limits(parser)
         parser.add_argument("--add", action="store_true", help="add another tier of a name there is already")
 
     def run(self, **options: Any) -> tuple[Any, str]:
@@ -54,6 +55,8 @@ class Command(AgentsCommand):
         if len(found) > 1:
             listed = "\n".join(line(each) for each in found)
             raise CommandError(f"Several tiers could be meant; use the id of one, or --add:\n{listed}")
+        if options["limit"]:
+            fields["limits"] = limits(options, found[0].limits if found else {})
         if found:
             row = permissions.change_permission(permission=found[0], by=by, **fields)
             return as_json(row), f"Changed {line(row)}"

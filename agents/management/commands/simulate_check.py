@@ -3,6 +3,7 @@ from typing import Any
 
 from agents import policy
 from agents.forms.tier import SimulateForm
+from agents.gauges import looked
 from agents.load import load
 from agents.management.commands._base import AgentsCommand
 from audit.clock import database_now
@@ -17,6 +18,7 @@ class Command(AgentsCommand):
         parser.add_argument("action")
         parser.add_argument("--context", default="{}", help="JSON")
         parser.add_argument("--environment", default="")
+        parser.add_argument("--mode", choices=["live", "test"], default="live", help="whose budgets")
         parser.add_argument("--callee", default="", help="SPIFFE ID")
 
     def run(self, **options: Any) -> tuple[Any, str]:
@@ -25,13 +27,15 @@ class Command(AgentsCommand):
         if not form.is_valid():
             raise form.errors.as_data()[next(iter(form.errors))][0]
         asked = form.cleaned_data
+        compiled, now = load(agent.organization_id).policy, database_now()
         decision = policy.decide(
-            load(agent.organization_id).policy,
+            compiled,
             policy.Request(
                 agent.slug, asked["action"], asked["context"], asked["environment"] or None, asked["callee"] or None
             ),
-            database_now(),
+            now,
         )
+        found = looked(compiled.agents[agent.slug], decision, options["mode"], now)
         trace = [
             {"action": each.action, "applied": each.applied, "verdict": each.verdict, "because": each.because}
             for each in decision.trace
@@ -39,6 +43,7 @@ class Command(AgentsCommand):
         lines = [
             f"{decision.outcome}: {decision.reason}",
             *(f"  {each.action}: {each.because}" for each in decision.trace),
+            *(f"  {words}" for _, words in found),
         ]
         return {
             "outcome": decision.outcome,
@@ -46,4 +51,5 @@ class Command(AgentsCommand):
             "code": decision.code,
             "permission": decision.permission.action if decision.permission else None,
             "trace": trace,
+            "budgets": [{"fits": fits, "because": words} for fits, words in found],
         }, "\n".join(lines)

@@ -40,27 +40,28 @@ def bundle_data(
 
 
 def _agent(index: Index) -> dict[str, Any]:
+    limited = bool(index.agent.limits)  # nobody counts beside Warden
     return {
         "active": index.agent.status == "active",
         "stops": [stop.pattern for stop in index.stops],
-        "exact": {name: _level(level) for name, level in index.exact.items()},
-        "tiers": {name: _level(level) for name, level in index.tiers.items()},
-        "wildcards": {prefix: _level(level) for prefix, level in index.wildcards.items()},
+        "exact": {name: _level(level, limited) for name, level in index.exact.items()},
+        "tiers": {name: _level(level, limited) for name, level in index.tiers.items()},
+        "wildcards": {prefix: _level(level, limited) for prefix, level in index.wildcards.items()},
     }
 
 
-def _level(level: Level) -> dict[str, Any]:
+def _level(level: Level, limited: bool) -> dict[str, Any]:
     return {
         "id": f"{level.kind} {level.name}",
         "kind": level.kind,
         "name": level.name,
-        "rungs": [_rung(each) for each in level.rungs],
-        "grants": [_rung(each) for each in level.grants],
-        "denies": [_rung(each) for each in level.denies],
+        "rungs": [_rung(each, limited) for each in level.rungs],
+        "grants": [_rung(each, limited) for each in level.grants],
+        "denies": [_rung(each, limited) for each in level.denies],
     }
 
 
-def _rung(rung: Rung) -> dict[str, Any]:
+def _rung(rung: Rung, limited: bool) -> dict[str, Any]:
     permission = rung.permission
     return {
         "name": permission.action,
@@ -70,7 +71,7 @@ def _rung(rung: Rung) -> dict[str, Any]:
         "environment": permission.environment,
         "callee": permission.callee,
         "expires": None if permission.expires_at is None else _nanoseconds(permission.expires_at),
-        "unclear": bool(permission.condition.strip()),
+        "unclear": bool(permission.condition.strip() or permission.limits or limited),
     }
 
 

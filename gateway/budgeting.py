@@ -1,0 +1,60 @@
+"""Budgets at the door: what is allowed, or newly asked, is reserved in the transaction that records it.
+
+Counters are locked once in a batch, after everything else, so that two processes never wait for each other in a circle.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from agents import spending
+from agents.policy import budgets
+from approvals import intake
+from approvals.granting import Granted
+from gateway import checking
+from gateway.checking import Judged
+from gateway.writer import Batch
+
+
+async def settle(
+    batch: Batch, allowed: Sequence[Judged], asked: Sequence[tuple[Judged, intake.Reply | Granted]] = ()
+) -> None:
+    """Answers what was allowed and what was asked; what is over a budget is denied, as if it had never been asked."""
+    new = [(judged, reply) for judged, reply in asked if isinstance(reply, intake.Reply) and reply.kind == "new"]
+    granted = [judged for judged, reply in asked if isinstance(reply, Granted)]
+    takes = [judged for judged in (*allowed, *granted, *(judged for judged, _ in new)) if judged.needs]
+    wanted = [spending.Wanted(judged.key.mode, judged.needs) for judged in takes]
+    outcomes = await spending.reserve(batch.connection, wanted) if wanted else []
+    of = {id(judged): outcome for judged, outcome in zip(takes, outcomes, strict=True)}
+    refused: dict[object, str] = {}
+    opened, over = [], []
+    for judged, reply in new:
+        outcome = of.get(id(judged))
+        if outcome and outcome.over:
+            refused[reply.held.id] = budgets.refusal(*outcome.over)
+            over.append(reply.held)
+        else:
+            opened.append((reply.held, outcome.reserved if outcome else []))
+    if new:
+        await intake.open_new(batch.connection, opened, over)
+    for judged in allowed:
+        outcome = of.get(id(judged))
+        if outcome and outcome.over:
+            _deny(judged, budgets.refusal(*outcome.over))
+        judged.job.answer = checking.settle(judged, batch)
+    for judged, said in asked:
+        outcome = of.get(id(judged))
+        if isinstance(said, Granted):
+            if outcome and outcome.over:  # the use of the grant is spent all the same
+                _deny(judged, budgets.refusal(*outcome.over))
+                judged.job.answer = checking.settle(judged, batch)
+            else:
+                judged.job.answer = checking.settle_granted(judged, said, batch)
+        elif reason := refused.get(said.held.id):  # those who joined it in this batch, too
+            _deny(judged, reason)
+            judged.job.answer = checking.settle(judged, batch)
+        else:
+            judged.job.answer = checking.settle_ask(judged, said, batch)
+
+
+def _deny(judged: Judged, reason: str) -> None:
+    judged.decision = replace(judged.decision, outcome="deny", code=budgets.EXCEEDED, reason=reason)
