@@ -67,7 +67,7 @@ def paths(server, acme, people, bot: Agent) -> dict[str, str]:
     files = [File("warden.yaml", write(current(acme)))]
     policies.apply(organization=acme, by=COMMAND_LINE, files=files, expected="", source="3f2a9c1")
     set_shadow(organization=acme, by=COMMAND_LINE, files=files, source="3f2a9c1")
-    create_permission(agent=bot, by=people.owner, action="crm.read", effect="allow", notes="By hand.")
+    create_permission(agent=bot, by=people.owner, action="zendesk.update", effect="allow", notes="By hand.")
     review = start_review(agent=bot, by=people.admin)
     signed = start_review(agent=an_agent(acme, "signed"), by=people.admin)
     for item in signed.items.all():
