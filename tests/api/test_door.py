@@ -58,6 +58,7 @@ def test_what_is_not_there_is_not_found(db, world, owner, endpoint):
             "create_permission": {"action": "a.b"},
             "comment_on_approval": {"text": "a"},
             "ask_release": {"reason": "x"},
+            "decide_review_item": {"verdict": "keep"},
         }
         status, answer = owner(endpoint.method, path, bodies.get(endpoint.operation))
         assert status == 404, (path, answer)
