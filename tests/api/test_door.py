@@ -59,6 +59,8 @@ def test_what_is_not_there_is_not_found(db, world, owner, endpoint):
             "comment_on_approval": {"text": "a"},
             "ask_release": {"reason": "x"},
             "decide_review_item": {"verdict": "keep"},
+            "accept_proposal": {"digest": "0" * 64},
+            "reject_proposal": {"reason": "x"},
         }
         status, answer = owner(endpoint.method, path, bodies.get(endpoint.operation))
         assert status == 404, (path, answer)
