@@ -47,9 +47,9 @@ def a_request(bot: Agent, *, rule: dict[str, Any] | None = None, context: Any = 
     permission = json.loads(row.permission) | {"id": str(tier.id), "action": tier.action}
     row.rule = tier.approval_rule.snapshot() if tier.approval_rule else row.rule
     row.permission = json.dumps(permission)
-    row.amount = asked["amount"]
+    row.amount, row.currency = asked["amount"], asked.get("currency", "")
     row.digest = digest_of(row)
-    row.save(update_fields=["rule", "permission", "digest", "amount"])
+    row.save(update_fields=["rule", "permission", "digest", "amount", "currency"])
     return row
 
 

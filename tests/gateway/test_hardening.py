@@ -5,6 +5,7 @@ import time
 import uuid
 
 import httpx
+import psycopg
 import pytest
 from django.db import connection
 
@@ -14,6 +15,7 @@ from approvals.rules import Refused
 from audit.ids import new_id, read_id
 from audit.models import Event
 from tests.gateway.conftest import World, make_key, tiers
+from tests.server import web_database_url
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -199,10 +201,8 @@ def test_the_open_request_is_found_whatever_the_clocks_of_the_machines_said(worl
 
 
 def end_the_servers_connections() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'warden-gateway'"
-        )
+    with psycopg.connect(web_database_url()) as own:  # who owns the tables may not end who serves
+        own.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'warden-gateway'")
 
 
 def test_waiting_goes_on_when_the_servers_connections_have_died(world: World) -> None:
