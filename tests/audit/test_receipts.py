@@ -76,6 +76,7 @@ def public_key() -> str:
     return note.verifier_key("warden", bytes(SigningKey.objects.get().public))
 
 
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")  # by RFC 9864; most libraries know no other name yet
 def test_a_claim_answers_with_a_receipt_that_says_who_approved_what(desk: Desk, tmp_path) -> None:
     with Process(str(tmp_path)):
         approval_id = desk.approved()
