@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from django.db import connection
 
-from tests.server import Server
+from tests.server import Server, test_database_url, web_database_url
 
 # pytest-django empties tables with TRUNCATE, which the record refuses and which would take the epoch's one row away.
 AFTER_MIGRATIONS = """
@@ -27,13 +28,24 @@ END $$;
 CREATE TRIGGER tests_new_epoch AFTER TRUNCATE ON agents_epoch
     FOR EACH STATEMENT EXECUTE FUNCTION tests_new_epoch();
 """
+# Those of servers that were killed: a backend notices when it next has something to say.
+OTHERS = (
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
+)
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> None:
-    """The migrated database, made fit to be emptied between tests."""
+def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+    """The migrated database, made fit to be emptied between tests, and left by everybody before it is dropped."""
     with django_db_blocker.unblock(), connection.cursor() as cursor:  # type: ignore[attr-defined]
         cursor.execute(AFTER_MIGRATIONS)
+    yield
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        connection.close()
+        for url in {test_database_url(), web_database_url()}:
+            with psycopg.connect(url, autocommit=True) as own:
+                own.execute(OTHERS)
 
 
 @pytest.fixture(scope="session")

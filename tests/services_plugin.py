@@ -20,6 +20,8 @@ _running = ExitStack()
 
 def start() -> None:
     """Start both and describe them in the environment, for the settings and for every process a test starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job: what tests start would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = tempfile.mkdtemp(prefix="warden-test-")
     _running.callback(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(_running.close)

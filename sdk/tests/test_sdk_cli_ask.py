@@ -205,7 +205,7 @@ def complete(shell: Shell, *typed: str) -> list[str]:
 
 
 def test_bash_completes_commands_verbs_and_options(shell: Shell) -> None:
-    assert complete(shell, "a") == ["ask", "approvals"]
+    assert complete(shell, "a") == ["ask", "approvals", "authz"]
     assert complete(shell, "approvals", "") == ["list", "show", "watch"]
     assert complete(shell, "approvals", "list", "--st") == ["--status"]
     assert complete(shell, "check", "x.y", "--idem") == ["--idempotency-key"]
