@@ -107,7 +107,7 @@ class Identities:
         if chain is not None:
             return Presented(_named(b"x509", *chain), lambda now: self._verify_chain(chain, now))
         token = request.bearer()
-        if token.count(".") == 2:
+        if token.count(".") == 2 and settings.SPIFFE_TRUST_DOMAINS:  # else it is a key like any other, and a wrong one
             return Presented(_named(b"jwt", token.encode()), lambda now: self._verify_token(token, now))
         return None
 

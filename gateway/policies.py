@@ -142,11 +142,12 @@ class Era:
         return self._keys.get(key_hash)
 
     async def key(self, key_hash: bytes) -> KeyFacts | None:
-        """The key, read now if need be. An unknown one is asked for each time: it may have been made since."""
+        """The key, read now if need be. One that opens nothing is asked for each time: since this epoch it may have
+        been made, or its agent's ban lifted."""
         facts = self._keys.get(key_hash)
         if facts is None:
             facts = await self._reads.key(key_hash)
-            if facts is not None:
+            if facts is not None and not facts.revoked:
                 self._keys[key_hash] = facts
                 if len(self._keys) > KEYS_KEPT:
                     self._keys.popitem(last=False)

@@ -124,6 +124,8 @@ def test_any_path_and_any_verb_under_approvals_is_answered(idle: httpx.Client, w
         if asked.upper() == waiting.upper() and (verb, tail) == ("POST", "/cancel?x=1"):
             return
         path = f"/sdk/approvals/{quote(asked, safe='', errors='replace')}{tail}"
+        if {".", ".."} & set(path.split("/")):
+            return  # the client folds dots before it sends: another path
         parameters = {"wait": wait} if verb == "GET" else None
         response = idle.request(verb, path, content=body, headers=more, params=parameters)
         if verb == "HEAD":
