@@ -34,6 +34,7 @@ from agentwarden import (
     NetworkError,
     PermissionDeniedError,
     RateLimitError,
+    ReceiptError,
     ValidationError,
 )
 
@@ -205,6 +206,7 @@ def test_the_tree_is_drawn_as_it_grows() -> None:
         ValidationError,
         NetworkError,
         BatchError,
+        ReceiptError,
         APIError,
     ]
     assert AgentWardenError.__subclasses__() == kinds

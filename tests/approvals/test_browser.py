@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from accounts.models import User
 from approvals import services
@@ -150,6 +150,26 @@ def test_what_an_agent_wrote_runs_nothing_and_calls_nobody(acme: Acme, desk: Des
         row = page.locator(".rows .row").nth(number)
         expect(row.locator("a[aria-current]")).to_be_attached()
     assert page.evaluate("[...document.querySelectorAll('.hostile a, .payload a')].length") == 0
+
+
+def test_of_two_rows_clicked_in_a_row_the_later_one_is_shown_however_late_the_first_answers(
+    acme: Acme, desk: Desk
+) -> None:
+    for _ in range(3):
+        factories.an_approval(agent=acme.bot)
+    page = desk(acme.approver, "/inbox/")
+    expect(page.locator("#pane [data-approval]")).to_be_visible()
+    late, other = (page.locator(".rows a[data-pane]").nth(number) for number in (1, 2))
+    held: list[Route] = []
+    page.route(re.compile(f"/approvals/{late.get_attribute('data-pane')}"), lambda route: held.append(route))
+    late.click()
+    other.click()
+    expect(other).to_have_attribute("aria-current", "true")
+    for route in held:
+        route.continue_()
+    assert held
+    page.wait_for_load_state("networkidle")
+    expect(page.locator(f"#pane [data-approval={other.get_attribute('data-pane')}]")).to_be_visible()
 
 
 def test_a_log_out_elsewhere_shows_the_log_in_page_and_not_inside_the_pane(acme: Acme, desk: Desk) -> None:

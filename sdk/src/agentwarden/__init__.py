@@ -30,10 +30,11 @@ if TYPE_CHECKING:
         NetworkError,
         PermissionDeniedError,
         RateLimitError,
+        ReceiptError,
         ValidationError,
     )
     from ._models import Approval, CheckResult, Claim, Comment, Identity, LogResult
-    from ._receipts import Receipt, ReceiptError, UsedReceipts, verify_receipt
+    from ._receipts import Receipt, UsedReceipts, verify_receipt
     from ._version import __version__
 
 __all__ = [
@@ -66,7 +67,6 @@ __all__ = [
 
 _HOMES = {
     "Receipt": "_receipts",
-    "ReceiptError": "_receipts",
     "UsedReceipts": "_receipts",
     "verify_receipt": "_receipts",
     "AgentWarden": "_client",

@@ -9,6 +9,7 @@
     ├── ValidationError          422, or an argument refused before anything was sent (also a ValueError)
     ├── NetworkError             nothing was heard: no connection, a time-out, a broken answer
     ├── BatchError               some items of a batch failed; carries `result`
+    ├── ReceiptError             a receipt does not show what it should: do not act
     └── APIError                 anything else: 409, 413, 5xx, a redirect, an answer that is not well formed
 
 Every one has `request_id` (quote it when asking the server's admin), `status_code` and `code` (the server's short name
@@ -136,6 +137,10 @@ class BatchError(AgentWardenError):
         super().__init__(f"{len(result.failed)} of {count} of '{action}' failed: {kinds}")
         self.action = action
         self.result = result
+
+
+class ReceiptError(AgentWardenError):
+    """The receipt does not show what it should: do not act. The text says why."""
 
 
 class APIError(AgentWardenError):

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
-from ._errors import AgentWardenError, ValidationError
+from ._errors import ReceiptError, ValidationError
 from ._json import decode, encode
 
 TYPE = "warden-receipt+jwt"
@@ -28,10 +28,6 @@ NEEDED = 'receipts need more: pip install "agentwarden-client[receipts]"'
 LEEWAY = 30  # seconds that two clocks may differ
 TEXTS = ("iss", "jti", "sub", "aud", "agent", "action", "digest", "context_sha256", "policy_version")
 NUMBERS = ("iat", "exp", "approved_at", "index")
-
-
-class ReceiptError(AgentWardenError):
-    """The receipt does not show what it should: do not act. The text says why."""
 
 
 @dataclass(frozen=True)

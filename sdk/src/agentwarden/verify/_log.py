@@ -11,7 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from .._receipts import ReceiptError, read_receipt
+from .._errors import ReceiptError
+from .._receipts import read_receipt
 from ._notes import Head, decode, open_note, read_head
 from ._tree import Range
 

@@ -8,7 +8,8 @@ import re
 from hashlib import sha256
 from typing import NamedTuple
 
-from .._receipts import ReceiptError, read_key
+from .._errors import ReceiptError
+from .._receipts import read_key
 
 DASH = "— "
 
