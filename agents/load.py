@@ -30,6 +30,7 @@ class AgentFacts:
     slug: str
     name: str
     chain: tuple[uuid.UUID, ...]
+    spiffe_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,9 @@ def _load(organization_id: uuid.UUID) -> Loaded:
         people = [row.owner_user_id] if row.owner_user_id else []
         if row.owner_team:
             people = [member.user_id for member in row.owner_team.members.all()]
-        facts[row.slug] = facts[str(row.id)] = AgentFacts(row.id, row.slug, row.name, tuple(people))
+        facts[row.slug] = facts[str(row.id)] = AgentFacts(
+            row.id, row.slug, row.name, tuple(people), row.spiffe_id or ""
+        )
         if row.spiffe_id:
             facts[row.spiffe_id] = facts[row.slug]
     return Loaded(

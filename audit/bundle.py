@@ -14,11 +14,12 @@ import psycopg
 from django.db import connection as django
 from django.db import transaction
 
-from audit import kept, merkle, note, proofs
+from audit import kept, merkle, note, ocsf, proofs
 from audit.canonical import canonical
 from audit.ids import show_id
 from audit.leaf import VERSION, timestamp
 from audit.log import Checkpoint, Log, SigningKey
+from audit.sequenced import log_name, of_rows
 
 FORMAT = "warden-export/1"
 ROWS = """
@@ -81,14 +82,42 @@ def _log(folder: Path, log: Log, connection: psycopg.Connection[Any], since: dat
         (own / "kept.note").write_text(outside)
     values = {"organization": log.organization_id, "mode": log.mode, "log": log.pk, "size": size}
     strays = [show_id("evt", row[0]) for row in connection.execute(STRAYS, values)]
+    return _manifest(log, first, size) | {"folder": name, "strays": strays}
+
+
+@transaction.atomic
+def write_ocsf(folder: Path, logs: list[Log], *, since: datetime | None = None, payloads: bool) -> dict[str, Any]:
+    """Writes `logs` as OCSF events, a file of JSON Lines for each, as of one moment. Returns the manifest.
+
+    They name index and leaf of each event, and prove nothing: that takes what write() writes.
+    """
+    with django.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    connection: psycopg.Connection[Any] = django.connection
+    folder.mkdir(parents=True, exist_ok=True)
+    said = []
+    for log in logs:
+        newest = log.checkpoints.order_by("-size").first()
+        size = newest.size if newest else 0
+        first = _first(log, since, size) if since else 0
+        name = f"{log.organization_id}.{log_name(log.mode)}.ocsf.jsonl"
+        with (folder / name).open("w") as out:
+            for some in rows(connection, log, first, size):
+                events = of_rows(log, ((row[0], row[2], row[3]) for row in some))
+                out.write("".join(ocsf.line(event, payloads=payloads) for event in events))
+        said.append(_manifest(log, first, size) | {"file": name})
+    manifest = {"format": f"ocsf/{ocsf.VERSION}", "logs": said}
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    return manifest
+
+
+def _manifest(log: Log, first: int, size: int) -> dict[str, Any]:
     return {
         "origin": log.origin,
         "organization": str(log.organization_id),
         "mode": log.mode,
-        "folder": name,
         "first": first,
         "size": size,
-        "strays": strays,
     }
 
 

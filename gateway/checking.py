@@ -92,10 +92,16 @@ def _entry(judged: Judged, kind: str, result: str, reason: str, target: str = ""
             "environment": judged.key.environment,
             "trace": [_line(looked) for looked in decision.trace],
             **({"shadow": judged.shadow} if judged.shadow else {}),
-            **({"callee": judged.job.callee} if judged.job.callee else {}),
+            **_sides(judged.job, judged.agent.spiffe_id),
             **data,
         },
     )
+
+
+def _sides(job: Check, caller: str = "") -> dict[str, str]:
+    """Who asks of whom, as SPIFFE IDs, and the trace (W3C) it is part of: what is known of them."""
+    sides = (("caller", caller), ("callee", job.callee), ("trace_id", job.trace_id))
+    return {name: value for name, value in sides if value}
 
 
 def _line(looked: policy.Looked) -> list[str]:
@@ -295,7 +301,7 @@ def refuse(job: Check, refusal: Refusal, key: KeyFacts, batch: Batch) -> Answer:
             actor=actor(key, ""),
             action=job.body.action,
             result="deny",
-            data={"agent_id": job.body.agent_id, "code": refusal.code} | ({"callee": job.callee} if job.callee else {}),
+            data={"agent_id": job.body.agent_id, "code": refusal.code} | _sides(job),
         )
     )
     return job.refused(refusal, show_id("dec", row.id))

@@ -48,15 +48,15 @@ class Asked(Job[Answer]):
 
 
 class Check(Asked):
-    """`callee` is whom the action is done to, a SPIFFE ID, where the asker names one."""
+    """`callee` is whom the action is done to, `trace_id` the trace it is part of, where the asker says so."""
 
-    __slots__ = ("body", "callee", "context", "context_text", "counted")
+    __slots__ = ("body", "callee", "context", "context_text", "counted", "trace_id")
     endpoint = "check"
 
     def __init__(self, key_hash: bytes, body: CheckBody, idempotency_key: str | None) -> None:
         super().__init__(key_hash, idempotency_key)
         self.body = body
-        self.callee = ""
+        self.callee = self.trace_id = ""
         self.context: dict[str, Any] = body.context or {}
         self.context_text = canonical(self.context)
         self.counted: tuple[str, str, str] | None = None  # as gateway.metrics.checked() wants it

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -54,6 +55,16 @@ def idempotency_key(request: "Request") -> str | None:
     return raw.decode("ascii")
 
 
+TRACE = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")  # w3.org/TR/trace-context
+
+
+def trace_id(request: "Request") -> str:
+    """The trace that `traceparent` names; empty where it names none."""
+    given = request.headers.get(b"traceparent")
+    found = TRACE.fullmatch(given) if given else None
+    return found[1].decode() if found and found[1].strip(b"0") else ""
+
+
 async def check(request: "Request", _: uuid.UUID | None) -> Answer:
     """POST /sdk/check"""
     body = read(request.body, CheckBody)
@@ -61,6 +72,7 @@ async def check(request: "Request", _: uuid.UUID | None) -> Answer:
     if header and body.idempotency_key and header != body.idempotency_key:
         raise Malformed("idempotency_key: differs from the header Idempotency-Key")
     request.check = Check(request.key_hash, body, header or body.idempotency_key)
+    request.check.trace_id = trace_id(request)
     return await request.gateway.lanes.run(request.check)
 
 
@@ -99,6 +111,7 @@ async def data(request: "Request", _: uuid.UUID | None) -> Answer:
     if is_object is None:
         return answers.NO_PATH
     request.check = authz.Query(request.key_hash, request.body, is_object=is_object)
+    request.check.trace_id = trace_id(request)
     return await request.gateway.lanes.run(request.check)
 
 

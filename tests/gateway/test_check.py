@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from agents.models import Agent
 from audit.ids import read_id
 from audit.leaf import leaf_hash
 from audit.models import Event
@@ -231,3 +232,29 @@ def test_a_key_learns_whose_it_is_as_long_as_it_opens_anything(world: World) -> 
     assert world.get("/sdk/whoami", expired).status_code == 401
     world.bot.api_keys.update(revoked_at="2026-01-01T00:00:00Z")
     assert world.get("/sdk/whoami").status_code == 401
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "trace_id"),
+    [
+        (f"00-{TRACE}-00f067aa0ba902b7-01", TRACE),
+        (f"cc-{TRACE}-00f067aa0ba902b7-01-more", TRACE),
+        (f"00-{'0' * 32}-00f067aa0ba902b7-01", None),
+        (f"00-{TRACE.upper()}-00f067aa0ba902b7-01", None),
+        ("mallory", None),
+        (None, None),
+    ],
+)
+def test_the_record_names_the_caller_and_the_trace_that_a_check_is_part_of(
+    world: World, traceparent: str | None, trace_id: str | None
+) -> None:
+    caller = f"spiffe://example.com/agent/{world.acme.slug}"
+    Agent.objects.filter(pk=world.bot.pk).update(spiffe_id=caller)
+    given = {"X-API-Key": world.key, **({"traceparent": traceparent} if traceparent else {})}
+    said = {"agent_id": "support-bot", "action": "email.send"}
+    answer = world.client.post("/sdk/check", json=said, headers=given).json()
+    data = event_of(answer).data
+    assert (data["caller"], data.get("trace_id")) == (caller, trace_id)

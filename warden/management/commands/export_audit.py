@@ -1,4 +1,5 @@
-"""export_audit --output DIR [--organization SLUG] [--mode live|test|organization] [--since TIME] [--json]"""
+"""export_audit --output DIR [--organization SLUG] [--mode live|test|organization] [--since TIME]
+[--format warden|ocsf [--payloads]] [--json]"""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -26,20 +27,33 @@ class Command(PeopleCommand):
         parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="a folder that is empty or new")
         parser.add_argument("--mode", choices=list(MODES), action="append", help="these logs only; may be repeated")
         parser.add_argument("--since", type=moment, metavar="TIME", help="from this time on, such as 2027-01-31T12:00Z")
+        parser.add_argument(
+            "--format",
+            choices=["warden", "ocsf"],
+            default="warden",
+            help="warden: what warden-verify checks; ocsf: OCSF events as JSON Lines, for other programs",
+        )
+        parser.add_argument("--payloads", action="store_true", help="with ocsf: also what agents and people wrote")
 
     def answer(self, **options: Any) -> tuple[Any, str]:
         folder: Path = options["output"]
         if folder.exists() and any(folder.iterdir()):
             raise CommandError(f"{folder} is not empty.")
+        if options["payloads"] and options["format"] != "ocsf":
+            raise CommandError("--payloads goes with --format ocsf: what is to be verified is always whole.")
         wanted = Organization.objects.order_by("slug")
         if options["organization"]:
             wanted = wanted.filter(pk=find_organization(options["organization"]).pk)
         organizations = list(wanted)
         modes = [MODES[mode] for mode in options["mode"] or MODES]
         logs = Log.objects.filter(organization_id__in=[each.pk for each in organizations], mode__in=modes)
-        manifest = bundle.write(folder, list(logs.order_by("id")), since=options["since"])
+        found, since = list(logs.order_by("id")), options["since"]
+        if options["format"] == "ocsf":
+            manifest = bundle.write_ocsf(folder, found, since=since, payloads=options["payloads"])
+        else:
+            manifest = bundle.write(folder, found, since=since)
         with transaction.atomic():
             for organization in organizations:
-                tell("record:export", organization=organization, by=COMMAND_LINE, since=str(options["since"] or ""))
+                tell("record:export", organization=organization, by=COMMAND_LINE, since=str(since or ""))
         words = "\n".join(f"{log['origin']}: {log['size'] - log['first']} events" for log in manifest["logs"])
         return {"output": str(folder), **manifest}, words or "There is nothing to export yet."
