@@ -17,6 +17,7 @@ from psycopg.rows import TupleRow
 
 from audit import kept, note, signing
 from audit.connection import conninfo
+from audit.daily import Daily
 from audit.merkle import Tree
 from audit.partitions import make_ahead
 from audit.receipts import ASKED, RECEIPTED, SIGNED, receipt
@@ -30,7 +31,7 @@ HURRY = 0.02  # seconds between turns while somebody waits for a receipt
 PATIENCE = 1.0  # seconds for which it hurries: another transaction may hold the horizon back
 BEAT = 2.0  # seconds between signs of life
 RETRY = 1.0  # seconds between looks at a lock that somebody holds, and at what was refused
-MONTHS = 3_600.0  # seconds between looks at the partitions
+HOUR = 3_600.0  # seconds between looks at the partitions, and at whether the day's work is due
 BATCH = 4_000  # events in one turn
 NOBODY = uuid.UUID(int=0)
 OPTIONS = "-c statement_timeout=30000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
@@ -223,10 +224,18 @@ def connect() -> Connection:
 
 def run(stopped: Callable[[], bool]) -> None:
     """Sequences until `stopped`; whatever goes wrong is said, and tried again."""
+    daily = Daily()
+    try:
+        _run(stopped, daily)
+    finally:
+        daily.stop()
+
+
+def _run(stopped: Callable[[], bool], daily: Daily) -> None:
     while not stopped():
         try:
             with connect() as connection:
-                _hold(connection, stopped)
+                _hold(connection, stopped, daily)
         except Rekeyed:
             log.info("record.rekeyed")
         except (psycopg.Error, OSError) as error:
@@ -234,7 +243,7 @@ def run(stopped: Callable[[], bool]) -> None:
             time.sleep(RETRY)
 
 
-def _hold(connection: Connection, stopped: Callable[[], bool]) -> None:
+def _hold(connection: Connection, stopped: Callable[[], bool], daily: Daily) -> None:
     waiting = False
     while not _lock(connection):
         if not waiting:
@@ -247,7 +256,7 @@ def _hold(connection: Connection, stopped: Callable[[], bool]) -> None:
     connection.execute(f"LISTEN {ASKED}")
     while not stopped():
         try:
-            _sequence(connection, Sequencer.start(connection), stopped)
+            _sequence(connection, Sequencer.start(connection), stopped, daily)
         except Refused as error:
             log.error("record.refused", reason=str(error))
             connection.execute("UPDATE audit_sequencer SET refusal = %s, beat_at = clock_timestamp()", [str(error)])
@@ -259,13 +268,14 @@ def _lock(connection: Connection) -> bool:
     return row is not None and bool(row[0])
 
 
-def _sequence(connection: Connection, sequencer: Sequencer, stopped: Callable[[], bool]) -> None:
-    hurry = months = 0.0
+def _sequence(connection: Connection, sequencer: Sequencer, stopped: Callable[[], bool], daily: Daily) -> None:
+    hurry = hourly = 0.0
     while not stopped():
         began = time.monotonic()
-        if began > months:
+        if began > hourly:
             make_ahead(connection)
-            months = began + MONTHS
+            daily.start(connection)
+            hourly = began + HOUR
         if sequencer.turn() == BATCH:
             continue
         now = time.monotonic()

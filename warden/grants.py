@@ -1,4 +1,8 @@
-"""What the database's role of those who serve may do: all but change the record. Granted after each migration."""
+"""What the database's role of those who serve may do: all but change the record. Granted after each migration.
+
+To the record it adds events, and not when they were written: `written` is the database's word (see audit.models), and
+with another's the sequencer would pass an event by. What the record says of itself, who serves does not write.
+"""
 
 from typing import Any
 
@@ -6,7 +10,9 @@ from django.conf import settings
 from django.db import connection
 from psycopg import sql
 
-ADDED_TO = ("audit_event", "audit_verification")  # in the record: what those who serve write
+from audit.leaf import COLUMNS
+
+EVENT = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
 GRANTS = """
 GRANT USAGE ON SCHEMA public TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
@@ -34,5 +40,5 @@ def grant(**_: Any) -> None:
             " AND starts_with(relname, 'audit_') AND relkind IN ('r', 'p') AND NOT relispartition"
         )
         for (table,) in cursor.fetchall():
-            right = sql.SQL("SELECT, INSERT" if table in ADDED_TO else "SELECT")
-            cursor.execute(sql.SQL("GRANT {} ON {} TO {}").format(right, sql.Identifier(table), name))
+            cursor.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(sql.Identifier(table), name))
+        cursor.execute(sql.SQL("GRANT INSERT ({}) ON audit_event TO {}").format(EVENT, name))

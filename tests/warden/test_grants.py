@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 
 from audit.connection import conninfo
+from audit.leaf import COLUMNS
 from tests import factories
 from tests.audit.sequencing import sequence, some_events
 
@@ -64,9 +65,25 @@ def test_it_changes_nothing_of_the_record(web: psycopg.Connection[Any], sql: str
 
 
 def test_it_writes_nowhere_else_in_the_record(web: psycopg.Connection[Any]) -> None:
-    for table in [*READ[:-1], *partitions()]:
+    for table in [*READ, *partitions()]:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             web.execute(f"INSERT INTO {table} SELECT * FROM {table} LIMIT 0")
+
+
+def test_it_does_not_say_when_an_event_was_written_so_that_the_sequencer_would_pass_it_by(
+    web: psycopg.Connection[Any],
+) -> None:
+    columns = ", ".join(COLUMNS)
+    others = columns.removeprefix("id, ")
+    copy = "INSERT INTO audit_event ({}) SELECT gen_random_uuid(), {} FROM audit_event LIMIT 1"
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        web.execute(copy.format(f"{columns}, written", f"{others}, '3'::xid8"))
+    assert web.execute(copy.format(columns, others)).rowcount == 1
+
+
+def test_it_cannot_say_that_a_log_was_verified(web: psycopg.Connection[Any]) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        web.execute("INSERT INTO audit_verification (log_id, at, size, problem) SELECT id, now(), 3, '' FROM audit_log")
 
 
 def test_it_is_no_superuser_and_owns_nothing(web: psycopg.Connection[Any]) -> None:

@@ -310,7 +310,6 @@ CELERY_BEAT_SCHEDULE = {
     "deliver": {"task": "notifications.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "alerts": {"task": "notifications.alerts.tasks.evaluate", "schedule": 15.0, "options": {"expires": 60}},
     "reviews": {"task": "notifications.reviews.tasks.remind", "schedule": 3600.0, "options": {"expires": 600}},
-    "verify": {"task": "audit.tasks.verify", "schedule": 86_400.0, "options": {"expires": 3_600}},
     "forget": {"task": "gateway.tasks.forget", "schedule": 3600.0, "options": {"expires": 600}},
 }
 
