@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.urls import reverse
 
 from accounts.models import Membership, User
@@ -86,6 +87,11 @@ class ApprovalTopic(Topic):
             is_past=asks and not is_open,
         )
 
+    def is_past(self, announcement: Announcement) -> bool:
+        if announcement.event not in ASKING:
+            return False
+        return not _named(announcement).filter(still_waits(database_now())).exists()
+
     def mail(self, announcement: Announcement, person: User | None) -> Mail:
         approval = _approval(announcement)
         agent, what = approval.agent_slug, what_of(approval)
@@ -161,12 +167,14 @@ def _amount(approval: Approval) -> str:
 
 def _approval(announcement: Announcement) -> Approval:
     """The approval it is about. Raises ValueError, Approval.DoesNotExist."""
+    return _named(announcement).select_related("organization", "agent").get()
+
+
+def _named(announcement: Announcement) -> QuerySet[Approval]:
     approval_id = read_id("apr", announcement.target)
     if approval_id is None:
         raise ValueError(f"{announcement.target!r} names no approval")
-    return Approval.objects.select_related("organization", "agent").get(
-        id=approval_id, organization_id=announcement.organization_id, mode=announcement.mode
-    )
+    return Approval.objects.filter(id=approval_id, organization_id=announcement.organization_id, mode=announcement.mode)
 
 
 def _rows(approval: Approval, waits: bool) -> dict[str, str]:

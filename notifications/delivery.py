@@ -31,16 +31,24 @@ LEASE = timedelta(seconds=30)  # a worker that died holds a message no longer th
 ATTEMPTS = 12  # with the waits below: given up after about four hours
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=10), timedelta(hours=1)
 LONGEST_ASKED = timedelta(days=1)  # a Retry-After beyond this is not waited for
+OTHERS = 5  # one in so many is sent because it is the longest due, be it the first of its announcement or not
 SAID = 500  # characters of an answer that are kept
 
 
 def due(limit: int = 200) -> list[uuid.UUID]:
-    """Deliveries to send now that no worker holds, longest due first."""
-    return list(_sendable(database_now()).order_by("due_at").values_list("id", flat=True)[:limit])
+    """Up to `limit` deliveries to send now that no worker holds.
+
+    However long the queue is, somebody hears of each event before everybody hears of those before it: most of them are
+    the first of their announcement, the longest due of them first. The rest are the longest due of all.
+    """
+    ids = _sendable(database_now()).order_by("due_at").values_list("id", flat=True)
+    others = max(limit // OTHERS, 1)
+    found = list(ids.filter(is_first=True)[: limit - others])
+    return found + list(ids.exclude(id__in=found)[: limit - len(found)])
 
 
-def send_due(limit: int = 20) -> int:
-    """Sends up to `limit` of what is due, longest due first. Returns how many it found; others may have been faster."""
+def send_due(limit: int = 25) -> int:
+    """Sends up to `limit` of what is due. Returns how many it found; others may have been faster."""
     found = due(limit)
     for delivery_id in found:
         deliver(delivery_id)
@@ -99,11 +107,10 @@ def _is_moot(delivery: Delivery) -> bool:
     if topic is None or delivery.transport == "webhook" or _is_card(delivery):
         return False
     try:
-        facts = topic.facts(delivery.announcement)
+        return topic.is_past(delivery.announcement)
     except Exception as error:
         log.exception("facts failed", delivery=str(delivery.id))
         raise TransportError(f"Warden could not make the message ({type(error).__name__}).") from error
-    return facts is None or facts.is_past
 
 
 def _is_card(delivery: Delivery) -> bool:
@@ -121,6 +128,10 @@ def _failed(delivery: Delivery, error: TransportError, milliseconds: int) -> Non
         else:
             pause = max(wait(delivery.attempts), min(error.retry_after or timedelta(), LONGEST_ASKED))
             mine = _held(delivery).update(due_at=database_now() + pause, leased_until=None, error=said)
+        if mine and delivery.is_first:  # so nobody was told by it: whoever else is to hear of this comes as early
+            Delivery.objects.filter(announcement=delivery.announcement_id, state=Delivery.State.DUE).update(
+                is_first=True
+            )
         if mine and error.disable and delivery.channel_id:
             disabling.disable(delivery.channel_id, address=delivery.address, because=said)
         _attempted(delivery, milliseconds, said, succeeded=False)

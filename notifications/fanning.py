@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import structlog
@@ -40,7 +40,9 @@ def _fan_out(announcement_id: uuid.UUID) -> bool:
             if announcement is None:
                 return False
             now = database_now()
-            Delivery.objects.bulk_create(owed(announcement, now), ignore_conflicts=True)
+            deliveries = owed(announcement, now)
+            mark_first(deliveries, now)
+            Delivery.objects.bulk_create(deliveries, ignore_conflicts=True)
             Announcement.objects.filter(id=announcement.id).update(fanned_out_at=now)
     except Exception:  # whatever is wrong with one must not keep the others from being told
         log.exception("an announcement could not be worked out", announcement=str(announcement_id))
@@ -58,6 +60,19 @@ def owed(announcement: Announcement, now: datetime) -> list[Delivery]:
     if not facts.is_past:
         found += _to_people(announcement, topic, facts, now)
     return found + cards.owed(announcement, found)
+
+
+def mark_first(deliveries: Sequence[Delivery], now: datetime) -> None:
+    """Marks which of an announcement's messages is sent first: one to a person who is not to be left in peace now,
+    else one to a channel that people read, else any."""
+
+    def place(delivery: Delivery) -> tuple[bool, bool, bool]:
+        later = isinstance(delivery.due_at, datetime) and delivery.due_at > now
+        return later, delivery.transport == "webhook", delivery.channel is not None
+
+    first = min(deliveries, key=place, default=None)
+    for delivery in deliveries:
+        delivery.is_first = delivery is first
 
 
 def _channels(announcement: Announcement, facts: registry.Facts) -> Iterator[Channel]:

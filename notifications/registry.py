@@ -63,6 +63,11 @@ class Topic:
         """Who and what it concerns; None when there is nothing to tell (any more)."""
         raise NotImplementedError
 
+    def is_past(self, announcement: Announcement) -> bool:
+        """Whether there is nothing to ask people for (any more): asked before each message, so it should be cheap."""
+        facts = self.facts(announcement)
+        return facts is None or facts.is_past
+
     def mail(self, announcement: Announcement, person: User | None) -> Mail:
         """The mail, to a person or (None) to a channel."""
         raise NotImplementedError

@@ -16,7 +16,7 @@ def sweep() -> None:
     Rows are the queue, not the broker: what is long is gone through in turns, by as many workers as there are.
     """
     until = time.monotonic() + TURN
-    while delivery.fan_out(20) + digests.digest_due(20) + delivery.send_due(20):
+    while delivery.fan_out(20) + digests.digest_due(20) + delivery.send_due(25):
         if time.monotonic() > until:
             hints.poke()
             return

@@ -56,6 +56,9 @@ class Delivery(models.Model):
     state = models.CharField(max_length=6, choices=State, default=State.DUE)
     attempts = models.PositiveSmallIntegerField(default=0)
     due_at = models.DateTimeField(db_default=Now())
+    is_first = models.BooleanField(
+        db_default=True, help_text="Of its announcement: sent before those that only tell more people of the same."
+    )
     leased_until = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     error = models.CharField(max_length=500, blank=True)
@@ -66,6 +69,7 @@ class Delivery(models.Model):
         verbose_name_plural = "deliveries"
         indexes = [
             models.Index(fields=["due_at"], name="delivery_due", condition=models.Q(state="due")),  # the sweep
+            models.Index(fields=["due_at"], name="delivery_first", condition=models.Q(state="due", is_first=True)),
             models.Index(fields=["organization", "mode", "-id"], name="delivery_page"),
         ]
         constraints = [

@@ -19,6 +19,7 @@ from notifications.outbox import announce
 from tests import factories
 from tests.approvals.conftest import Acme, make_acme
 from tests.notifications.conftest import Desk
+from tests.notifications.sending import a_channel
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -304,3 +305,48 @@ def test_an_event_nobody_registered_for_concerns_nobody(acme: Acme) -> None:
     unheard = Announcement(organization=acme.organization, mode="live", event="weather.changed", target="")
     assert fanning.owed(unheard, database_now()) == []
     assert delivery.deliver(uuid.uuid4()) is False
+
+
+def test_somebody_hears_of_every_request_before_everybody_hears_of_the_first(acme: Acme, smtp: Desk) -> None:
+    asked = [requested(acme, context={"number": number}) for number in range(8)]
+    while delivery.fan_out():
+        pass
+    assert Delivery.objects.count() == 24
+    delivery.send_due(limit=10)
+    told = Delivery.objects.filter(state="sent")
+    assert told.count() == 10
+    assert set(told.values_list("announcement__target", flat=True)) == {each.approval_id for each in asked}
+
+
+def test_a_long_queue_of_first_messages_does_not_keep_the_others_waiting_for_ever(acme: Acme, smtp: Desk) -> None:
+    requested(acme)
+    while delivery.fan_out():
+        pass
+    for number in range(20):
+        requested(acme, context={"number": number})
+    while delivery.fan_out():
+        pass
+    for _ in range(2):
+        delivery.send_due(limit=5)
+    oldest = Announcement.objects.earliest("id")
+    assert Delivery.objects.filter(announcement=oldest, state="sent").count() == 3
+
+
+def test_where_the_first_message_does_not_get_through_the_next_person_is_as_urgent(acme: Acme, smtp: Desk) -> None:
+    smtp.refused = {acme.admin.email: "451 later"}
+    requested(acme)
+    while delivery.fan_out():
+        pass
+    assert Delivery.objects.get(is_first=True).address == acme.admin.email
+    delivery.send_due(limit=1)
+    assert Delivery.objects.filter(is_first=True, state="due").count() == 3
+
+
+def test_first_told_is_a_person_who_wants_to_hear_it_now_and_not_a_machine(acme: Acme, smtp: Desk) -> None:
+    a_channel(acme, address="https://hooks.example.com/")
+    for person in (acme.admin, acme.approver):
+        Preference.objects.create(membership=Membership.objects.get(user=person), mail="none")
+    requested(acme)
+    while delivery.fan_out():
+        pass
+    assert {each.transport: each.is_first for each in Delivery.objects.all()} == {"email": True, "webhook": False}
