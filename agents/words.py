@@ -6,6 +6,8 @@ from typing import Any
 from accounts.roles import ROLES
 from agents.assurance import SLACK
 
+NAMED = 8  # fields that may be changed, in a sentence
+
 
 def rule_sentence(rule: Mapping[str, Any]) -> str:
     """What a rule's snapshot says, as people would: who decides, how many must, what they must give, how long it waits.
@@ -24,7 +26,7 @@ def rule_sentence(rule: Mapping[str, Any]) -> str:
     else:
         enough = f"{_begin(deciders(rule))} decides. {_count(approvals).capitalize()} approvals are needed"
     return (
-        f"{enough}; {ends}. {_reason(rule)} {_proof(rule)}{steps}"
+        f"{enough}; {ends}. {_reason(rule)} {_proof(rule)}{_also(rule)}{steps}"
         f"Undecided, it expires after {duration(int(rule['minutes']))}."
     )
 
@@ -59,6 +61,15 @@ def _proof(rule: Mapping[str, Any]) -> str:
         case _:
             said = "It is decided in the browser, with a fresh passkey or code. "
     return said + ("What is critical is approved by typing its name. " if rule.get("confirm_critical") else "")
+
+
+def _also(rule: Mapping[str, Any]) -> str:
+    """What else whoever decides may do; nothing where that is nothing."""
+    said = ""
+    if rule.get("edits_allowed") and (fields := rule.get("edit_fields")):
+        named = [*fields[:NAMED], *([f"{len(fields) - NAMED} more"] if len(fields) > NAMED else [])]
+        said = f"Before it is approved, {join(named, 'and')} may be changed. "
+    return said + ("Approving may allow more of the same kind. " if rule.get("grants_allowed") else "")
 
 
 def _reason(rule: Mapping[str, Any]) -> str:

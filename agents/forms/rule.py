@@ -24,6 +24,13 @@ class RuleForm(forms.ModelForm):
         choices=DECIDERS,
         widget=forms.CheckboxSelectMultiple,
     )
+    edit_fields = forms.CharField(
+        label="these fields of the context",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "class": "mono"}),
+        help_text="One a line, such as <code>amount</code>. An amount only goes down, a text stays a text, and the"
+        " currency never changes.",
+    )
 
     class Meta:
         model = ApprovalRule
@@ -37,6 +44,9 @@ class RuleForm(forms.ModelForm):
             "minutes",
             "assurance",
             "confirm_critical",
+            "edits_allowed",
+            "edit_fields",
+            "grants_allowed",
             "is_default",
         ]
         labels = {
@@ -47,6 +57,8 @@ class RuleForm(forms.ModelForm):
             "minutes": "Expires after (minutes)",
             "assurance": "Decided at least in",
             "confirm_critical": "What is critical is approved by typing its name",
+            "edits_allowed": "Change what is asked, before it is approved:",
+            "grants_allowed": "Allow more of the same kind, for a time, so many times and so much",
             "is_default": "The default, for tiers that name no rule",
         }
         help_texts = {
@@ -54,6 +66,8 @@ class RuleForm(forms.ModelForm):
             "denials": "",
             "minutes": "",
             "confirm_critical": "",
+            "edits_allowed": "Earlier votes are void then, and whoever changed it cannot approve it.",
+            "grants_allowed": "Never for what is critical, nor where one approval is not enough.",
             "assurance": "A fresh second factor: a passkey or an app's code, given within five minutes.",
         }
 
@@ -65,7 +79,7 @@ class RuleForm(forms.ModelForm):
         self._add_who("others", "Teams and people", {**first, "roles": []}, self.choices[1:])
         self.ways = self._add_rows(
             ("or_{}", "or_who_{}"),
-            ("Or approvals, {}", "by"),
+            ("or so many approvals", "by"),
             "approvals",
             [*self.instance.alternatives, {}][: deciders.WAYS],
         )
@@ -75,6 +89,7 @@ class RuleForm(forms.ModelForm):
             "after_minutes",
             [*self.instance.escalation, {}][: escalation.STEPS],
         )
+        self.initial["edit_fields"] = "\n".join(self.instance.edit_fields)
         self.fields["assurance"].required = False  # left out, it stays as it is
         if not self.instance._state.adding:
             self.initial["token"] = token(self.instance)
@@ -132,6 +147,11 @@ class RuleForm(forms.ModelForm):
 
     def clean_assurance(self) -> str:
         return str(self.cleaned_data["assurance"] or self.instance.assurance)
+
+    def clean_edit_fields(self) -> list[str]:
+        """A line each, once."""
+        lines = (line.strip() for line in self.cleaned_data["edit_fields"].split("\n"))
+        return list(dict.fromkeys(filter(None, lines)))
 
     def _rows(
         self, values: dict[str, Any], rows: list[tuple[forms.BoundField, forms.BoundField]], number: str, ask: str

@@ -15,6 +15,7 @@ from agents.services.facts import token
 from agents.services.keys import create_key
 from agents.services.permissions import create_permission
 from agents.services.rules import create_rule
+from agents.words import rule_sentence
 from audit.clock import database_now
 from audit.leaf import Actor, Entry
 from audit.record import record_all
@@ -155,9 +156,44 @@ def test_a_rule_is_made_and_read_as_a_sentence(enter, people, standard):
     assert "Undecided, it expires after 2 hours." in html
 
 
+def test_an_admin_says_in_the_form_what_may_be_changed_and_granted(enter, people, standard):
+    client = enter(people.admin)
+    sent = RULE | {
+        "edits_allowed": "on",
+        "edit_fields": "amount\r\n\r\n customer_id \r\namount",
+        "grants_allowed": "on",
+    }
+    assert client.post(reverse("agents:rule_new"), sent).status_code == 302
+    rule = ApprovalRule.objects.get(name="Two eyes")
+    assert (rule.edits_allowed, rule.edit_fields, rule.grants_allowed) == (True, ["amount", "customer_id"], True)
+    said = "Before it is approved, amount and customer_id may be changed. Approving may allow more of the same kind."
+    assert said in text(client.get(reverse("agents:rules")))
+    url = reverse("agents:rule", args=[rule.pk])
+    assert "amount\ncustomer_id</textarea>" in client.get(url).content.decode()
+    assert client.post(url, RULE | {"token": token(rule), "edit_fields": "amount"}).status_code == 302
+    rule.refresh_from_db()
+    assert (rule.edits_allowed, rule.edit_fields, rule.grants_allowed) == (False, ["amount"], False)
+    assert "may be changed" not in text(client.get(reverse("agents:rules")))
+
+
+def test_a_sentence_names_a_few_of_many_fields():
+    rule = ApprovalRule(edits_allowed=True, edit_fields=[f"f{number}" for number in range(12)])
+    assert "Before it is approved, f0, f1, f2, f3, f4, f5, f6, f7 and 4 more may be changed." in rule_sentence(
+        rule.snapshot()
+    )
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("name", "Standard"), ("roles", []), ("roles", ["viewer"]), ("approvals", "0"), ("minutes", "0")],
+    [
+        ("name", "Standard"),
+        ("roles", []),
+        ("roles", ["viewer"]),
+        ("approvals", "0"),
+        ("minutes", "0"),
+        ("edits_allowed", "on"),
+        ("edit_fields", "x" * 201),
+    ],
 )
 def test_a_rule_that_cannot_be_is_refused(enter, people, standard, field, value):
     page = enter(people.admin).post(reverse("agents:rule_new"), RULE | {field: value})
