@@ -40,6 +40,13 @@ WITH mine AS (
 UPDATE agents_spending SET value = greatest(agents_spending.value - back.value, 0)
 FROM back WHERE agents_spending.id = back.id
 """  # noqa: S608
+# The counters an approval is reserved on, by name: their values are read by OPEN, which locks them.
+NAMED = f"SELECT {ORDER} FROM agents_spending WHERE id = ANY(%s)"  # noqa: S608
+READ = (
+    f"SELECT s.id, {ORDER}, s.value FROM agents_spending s"  # noqa: S608
+    " JOIN unnest(%s::uuid[], %s::text[], %s::text[], %s::timestamptz[], %s::text[])"
+    f" AS wanted ({ORDER}) USING ({ORDER})"
+)
 KEPT = "70 days"
 
 Key = tuple[str, str, str, datetime, str]
@@ -65,12 +72,8 @@ class Outcome(NamedTuple):
 async def reserve(connection: AsyncConnection[Any], wanted: Sequence[Wanted]) -> list[Outcome]:
     """Takes what each asks for, in their order. Nobody gets a part, and nobody gets more than is left."""
     keys = sorted({key for each in wanted for key in each.counters()})
-    cursor = await connection.execute(OPEN, [list(column) for column in zip(*keys, strict=True)])
-    ids: dict[Key, int] = {}
-    used: dict[Key, Decimal] = {}
-    async for number, owner, mode, span, starts, unit, value in cursor:
-        key = (str(owner), mode, span, starts, unit)
-        ids[key], used[key] = number, value
+    cursor = await connection.execute(OPEN, _columns(keys))
+    ids, used = _read([row async for row in cursor])
     outcomes, changed = [], set()
     for each in wanted:
         mine = list(zip(each.counters(), each.needs, strict=True))
@@ -83,6 +86,49 @@ async def reserve(connection: AsyncConnection[Any], wanted: Sequence[Wanted]) ->
     if changed:
         await connection.execute(KEEP, [[ids[key] for key in changed], [used[key] for key in changed]])
     return outcomes
+
+
+def exchange(reserved: Sequence[int], amount: Decimal | None, wanted: Wanted, *, look: bool = False) -> Outcome:
+    """Takes what `wanted` asks for in place of what `reserved` holds, one each or `amount`: both, or neither.
+
+    What it holds already it may keep, over the budget or not. With `look` nothing is locked or changed.
+    """
+    with django_connection.cursor() as cursor:
+        cursor.execute(NAMED, [list(reserved)])
+        held = [_key(row) for row in cursor.fetchall()]
+        keys = sorted({*held, *wanted.counters()})
+        if not keys:
+            return Outcome([])
+        cursor.execute(READ if look else OPEN, _columns(keys))
+        ids, used = _read(cursor.fetchall())
+        back = {key: Decimal(1) if not key[-1] else amount or Decimal(0) for key in held}
+        left = {key: max(used.get(key, Decimal(0)) - back.get(key, 0), Decimal(0)) for key in keys}
+        mine = list(zip(wanted.counters(), wanted.needs, strict=True))
+        for key, need in mine:
+            if not need.fits(left[key]) and need.amount > back.get(key, 0):
+                return Outcome([], (need, left[key]))
+        if look:
+            return Outcome([])
+        for key, need in mine:
+            left[key] += need.amount
+        changed = [key for key in keys if left[key] != used[key]]
+        cursor.execute(KEEP, [[ids[key] for key in changed], [left[key] for key in changed]])
+        return Outcome([ids[key] for key, _ in mine])
+
+
+def _columns(keys: Sequence[Key]) -> list[list[Any]]:
+    return [list(column) for column in zip(*keys, strict=True)]
+
+
+def _read(rows: Iterable[Sequence[Any]]) -> tuple[dict[Key, int], dict[Key, Decimal]]:
+    """The ids and the values of counters, as OPEN and READ give them."""
+    found = [(_key(row[1:-1]), row[0], row[-1]) for row in rows]
+    return {key: number for key, number, _ in found}, {key: value for key, _, value in found}
+
+
+def _key(row: Sequence[Any]) -> Key:
+    owner, mode, span, starts, unit = row
+    return str(owner), mode, span, starts, unit
 
 
 def give_back(approvals: Iterable[uuid.UUID]) -> None:

@@ -6,6 +6,7 @@ from accounts.models import Organization
 from agents import policy
 from agents.code.diff import permission
 from agents.code.state import Fields, State
+from agents.policy import budgets
 
 
 def compile_state(organization: Organization, state: State) -> policy.Policy:
@@ -27,4 +28,5 @@ def _agent(slug: str, fields: Fields, tiers: Mapping[str, list[Fields]]) -> poli
         status=fields["status"],
         permissions=tuple(permission(tier, f"{slug} {number:06}") for number, tier in enumerate(tiers[slug])),
         spiffe_id=fields["spiffe_id"] or None,
+        limits=budgets.limits_of(fields["limits"], fields["limit_currency"] or None),
     )

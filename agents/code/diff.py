@@ -10,6 +10,7 @@ from typing import Any, Literal
 from agents import policy
 from agents.code.reading import Path
 from agents.code.state import Fields, State
+from agents.policy import budgets
 
 Kind = Literal["add", "change", "remove"]
 STRICTNESS = {"allow": 0, "ask": 1, "deny": 2}
@@ -44,6 +45,9 @@ class Change:
     @property
     def direction(self) -> Literal["widens", "narrows", ""]:
         """Whether more, or less, may be done afterwards without anybody being asked or refused."""
+        if self.section == "agent" and self.before and self.after:
+            more, less = _budgets(self.before, self.after, "limit_currency")
+            return "widens" if more else "narrows" if less else ""
         return _direction(self.before, self.after) if self.section == "tier" else ""
 
     @property
@@ -52,7 +56,10 @@ class Change:
         if self.section == "tier":
             one, two = _tier(self.before), _tier(self.after)
             said = f"{one} → {two}" if one and two and one != two else two or one
-            rest = [each for each in self.fields if self.kind == "change" and each[0] in ("risk", "rule", "notes")]
+            if self.kind != "change":
+                limits = (self.after or self.before or {})["limits"]
+                return said + (f"; limits {_value(limits)}" if limits else "")
+            rest = [each for each in self.fields if each[0] in ("risk", "rule", "limits", "notes")]
             return said + "".join(f"; {_field(*each)}" for each in rest)
         name = f"{self.section} {self.key}"
         if self.kind == "change":
@@ -138,6 +145,7 @@ def permission(fields: Fields, id_: str = "") -> policy.Permission:
         risk=fields["risk"],
         approval_rule=fields["rule"] or None,
         expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
+        limits=budgets.limits_of(fields["limits"], fields["currency"] or None),
     )
 
 
@@ -150,7 +158,9 @@ def _direction(before: Fields | None, after: Fields | None) -> Literal["widens",
         present = before or after or {}
         grants = present["effect"] != "deny"
         return "widens" if grants == (before is None) else "narrows"
+    more, less = _budgets(before, after, "currency")
     wider = [
+        more,
         STRICTNESS[after["effect"]] < STRICTNESS[before["effect"]],
         _height(after) > _height(before),
         *(bool(before[name]) and not after[name] for name in ("currency", "environment", "condition", "callee")),
@@ -158,6 +168,7 @@ def _direction(before: Fields | None, after: Fields | None) -> Literal["widens",
         and (after["expires_at"] is None or after["expires_at"] > before["expires_at"]),
     ]
     narrower = [
+        less,
         STRICTNESS[after["effect"]] > STRICTNESS[before["effect"]],
         _height(after) < _height(before),
         *(bool(after[name]) and not before[name] for name in ("currency", "environment", "condition", "callee")),
@@ -175,6 +186,16 @@ def _direction(before: Fields | None, after: Fields | None) -> Literal["widens",
     return ""
 
 
+def _budgets(before: Fields, after: Fields, currency: str) -> tuple[bool, bool]:
+    """Whether budgets let more pass afterwards, and whether they let less. Another currency may be either."""
+    one, two = before["limits"], after["limits"]
+    more, less = one.keys() - two.keys(), two.keys() - one.keys()
+    both = [(Decimal(one[name]), Decimal(two[name])) for name in one.keys() & two.keys()]
+    moved = before[currency] != after[currency] and any(name.startswith("total") for name in one.keys() & two.keys())
+    wider, narrower = any(new > old for old, new in both), any(new < old for old, new in both)
+    return bool(more) or moved or wider, bool(less) or narrower
+
+
 def _height(fields: Fields) -> Decimal:
     return Decimal("Infinity") if fields["max_amount"] is None else Decimal(fields["max_amount"])
 
@@ -184,7 +205,7 @@ def _field(name: str, before: Any, after: Any) -> str:
 
 
 def _value(value: Any) -> str:
-    if value is None or value == "" or value == []:
+    if value in (None, "", [], {}):
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -202,7 +223,7 @@ def written(changes: Sequence[Change]) -> str:
     for slug in dict.fromkeys(each.key for each in changes if each.section in ("agent", "tier")):
         mine = [each for each in changes if each.key == slug and each.section in ("agent", "tier")]
         whole = next((each for each in mine if each.section == "agent"), None)
-        lines.append(f"{SIGNS[whole.kind]} {whole.words}" if whole else f"  agent {slug}")
+        lines.append(_line(whole, "") if whole else f"  agent {slug}")
         lines += [_line(each, "    ") for each in mine if each.section == "tier"]
     lines += [_line(each, "") for each in changes if each.section in ("rule", "channel")]
     return "\n".join(lines)

@@ -23,6 +23,20 @@ Amount = Annotated[Decimal, Meta(description="A number; what it says is kept exa
 SECRETS = re.compile(r"(?:^|_)(?:password|passwd|secret|token|api_?key|private_?key|credentials?)$")
 
 
+Count = Annotated[int, Meta(ge=0, lt=10**15)]
+
+
+class Limits(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Budgets, counted per hour, day and month of the calendar (UTC). What is left out is not limited."""
+
+    count_per_hour: Count | None = None
+    count_per_day: Count | None = None
+    count_per_month: Count | None = None
+    total_per_hour: Amount | None = None
+    total_per_day: Amount | None = None
+    total_per_month: Amount | None = None
+
+
 class Permission(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """One tier."""
 
@@ -34,6 +48,7 @@ class Permission(Struct, forbid_unknown_fields=True, omit_defaults=True):
     callee: Annotated[Line, Meta(description="SPIFFE ID; empty: any.")] = ""
     risk: Risk = "low"
     rule: Annotated[Line, Meta(description="The approval rule of this name; empty: the default.")] = ""
+    limits: Annotated[Limits | None, Meta(description="Its budgets; totals are in its currency.")] = None
     expires_at: Moment | None = None
     notes: Line = ""
 
@@ -51,6 +66,8 @@ class Agent(Struct, forbid_unknown_fields=True, omit_defaults=True):
     notes: Text = ""
     documentation: Annotated[Text, Meta(description="Markdown.")] = ""
     spiffe_id: Line = ""
+    limits: Annotated[Limits | None, Meta(description="Budgets over all its tiers.")] = None
+    limit_currency: Annotated[Line, Meta(description="ISO 4217; of the totals among `limits`.")] = ""
     status: Annotated[
         Literal["active", "suspended", "banned"] | None, Meta(description="Left out: whatever it is.")
     ] = None
@@ -94,7 +111,7 @@ class Rule(Struct, forbid_unknown_fields=True, omit_defaults=True):
     reason_to_deny: bool = True
     minutes: Annotated[int, Meta(ge=1, le=43_200)] = 60
     escalation: list[Step] = []
-    assurance: Annotated[str, Meta(description="The least it takes: slack, browser or fresh.")] = "slack"
+    assurance: Annotated[str, Meta(description="The least it takes: slack, browser or stepup.")] = "slack"
     confirm_critical: bool = True
     edits_allowed: bool = False
     edit_fields: list[Line] = []

@@ -8,19 +8,34 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
+from django.core.exceptions import ValidationError
 
 from accounts import roles
 from accounts.models import Organization
 from accounts.rules import Refused
 from agents import models, policy
-from agents.code.document import Agent, Channel, Permission, Read, Rule
-from agents.code.reading import Broken, Problem
+from agents.code.document import Agent, Channel, Limits, Permission, Read, Rule
+from agents.code.reading import Broken, Path, Problem
 from agents.models.rule import default_roles
+from agents.models.spending import clean_limits
+from agents.policy import budgets
 from agents.services import deciders, escalation
 from audit.canonical import canonical
 
 Fields = dict[str, Any]
-TIER = ("effect", "max_amount", "currency", "environment", "condition", "callee", "risk", "rule", "expires_at", "notes")
+TIER = (
+    "effect",
+    "max_amount",
+    "currency",
+    "environment",
+    "condition",
+    "callee",
+    "risk",
+    "rule",
+    "limits",
+    "expires_at",
+    "notes",
+)
 
 
 @dataclass(slots=True)
@@ -90,6 +105,8 @@ def current(organization: Organization) -> State:
             "notes": row.notes,
             "documentation": row.documentation,
             "spiffe_id": row.spiffe_id or "",
+            "limits": _limits_of(row.limits),
+            "limit_currency": row.limit_currency,
             "status": row.status,
         }
         state.tiers[row.slug] = [tier_of(each) for each in in_order(row.permissions.all())]
@@ -115,9 +132,16 @@ def tier_of(row: models.Permission) -> Fields:
         "callee": row.callee,
         "risk": row.risk,
         "rule": row.approval_rule.name if row.approval_rule else "",
+        "limits": _limits_of(row.limits),
         "expires_at": _moment(row.expires_at),
         "notes": row.notes,
     }
+
+
+def _limits_of(kept: Mapping[str, Any]) -> dict[str, str]:
+    """Budgets in one order, as text that says each exactly."""
+    given = {name: kept[name] for name in budgets.NAMES if kept.get(name) is not None}
+    return {name: str(most) if name.startswith("count") else _plain(Decimal(str(most))) for name, most in given.items()}
 
 
 def _rule_of(row: models.ApprovalRule) -> Fields:
@@ -221,6 +245,8 @@ def _agent(slug: str, given: Agent, before: Fields | None) -> Fields:
         "notes": given.notes,
         "documentation": given.documentation,
         "spiffe_id": given.spiffe_id,
+        "limits": _limits(given.limits),
+        "limit_currency": given.limit_currency,
         # A file that says nothing of it lets nobody back in who was suspended or banned by hand.
         "status": given.status or (before["status"] if before else "active"),
     }
@@ -231,8 +257,13 @@ def _tier(given: Permission) -> Fields:
     return {
         **{name: getattr(given, name) for name in TIER},
         "max_amount": None if amount is None else _plain(amount),
+        "limits": _limits(given.limits),
         "expires_at": _moment(given.expires_at),
     }
+
+
+def _limits(given: Limits | None) -> dict[str, str]:
+    return {} if given is None else _limits_of(_builtins(given))
 
 
 def _plain(amount: Decimal) -> str:
@@ -287,14 +318,28 @@ def _contradictions(read: Read, after: State) -> Iterable[Problem]:
     for slug, agent in read.agents.items():
         if agent.owner and agent.owner_team:
             yield read.problem(("agents", slug, "owner_team"), "An agent has one owner: a person or a team.")
+        yield from _bad_limits(read, ("agents", slug), agent.limits, agent.limit_currency, "limit_currency")
         for action, rows in read.permissions.get(slug, {}).items():
             for number, row in enumerate(rows):
-                path = ("agents", slug, "permissions", action, number, "rule")
+                place: Path = ("agents", slug, "permissions", action, number)
+                path = (*place, "rule")
+                yield from _bad_limits(read, place, row.limits, row.currency, "currency")
+                if _limits(row.limits) and row.effect == "deny":
+                    yield read.problem((*place, "limits"), "Nothing is counted of what is never allowed.")
                 if row.rule and row.effect != "ask":
                     yield read.problem(path, "A rule says who is asked, and nobody is asked here.")
                 elif row.rule and row.rule not in after.rules:
                     known = ", ".join(after.rules) or "none"
                     yield read.problem(path, f"There is no rule {row.rule!r}. There are: {known}.")
+
+
+def _bad_limits(read: Read, place: Path, given: Limits | None, currency: str, unit: str) -> Iterable[Problem]:
+    try:
+        clean_limits(_limits(given), currency, unit)
+    except ValidationError as error:
+        for name, messages in error.message_dict.items():
+            where = ("limits", name) if name in budgets.NAMES else (name,)
+            yield read.problem((*place, *where), f"{name}: {' '.join(messages)}")
 
 
 def owned_by(organization: Organization, fields: Fields) -> Fields:

@@ -53,6 +53,7 @@ def write(state: State, *, schema_url: str = "") -> str:
 def _agent(slug: str, fields: Fields, tiers: list[Fields]) -> Fields:
     kept = fields | {
         "name": "" if fields["name"] == slug else fields["name"],
+        "limits": _limits(fields["limits"]),
         "status": None if fields["status"] == "active" else fields["status"],
     }
     written = _but_defaults(Agent, kept)
@@ -69,9 +70,16 @@ def _agent(slug: str, fields: Fields, tiers: list[Fields]) -> Fields:
 
 def _tier(fields: Fields) -> Fields | str:
     maximum = fields["max_amount"]
-    kept = {name: fields[name] for name in TIER} | {"max_amount": None if maximum is None else Decimal(maximum)}
+    kept = {name: fields[name] for name in TIER} | {
+        "max_amount": None if maximum is None else Decimal(maximum),
+        "limits": _limits(fields["limits"]),
+    }
     written = _but_defaults(Permission, kept)
     return fields["effect"] if written.keys() == {"effect"} else written
+
+
+def _limits(fields: Mapping[str, str]) -> Fields | None:
+    return {name: int(most) if name.startswith("count") else Decimal(most) for name, most in fields.items()} or None
 
 
 def _rule(fields: Fields) -> Fields:

@@ -309,6 +309,7 @@ def _make_tier(organization: Organization, change: Change, by: Who, tiers: Mappi
         "risk": after["risk"],
         "max_amount": wanted.max_amount,
         "expires_at": wanted.expires_at,
+        "limits": after["limits"],
         "approval_rule": None,
     }
     if after["rule"]:

@@ -163,6 +163,74 @@ def test_the_plan_reads_like_a_review(empty, bot):
     ]
 
 
+BUDGETS = """\
+version: 1
+agents:
+  support-bot:
+    limits: {count_per_day: 40, total_per_month: 2000}
+    limit_currency: USD
+    permissions:
+      stripe.refund.small: {effect: allow, max_amount: 50, currency: USD,
+        limits: {count_per_hour: 12, total_per_day: 99.5}}
+      users.delete: deny
+"""
+
+
+def test_budgets_are_a_part_of_the_file(empty, other):
+    assert "+ stripe.refund.small up to $50.00 passes; limits count_per_hour 12 total_per_day 99.50  (widens)" in [
+        line.strip() for line in planned(empty, BUDGETS).words.splitlines()
+    ]
+    applied(empty, BUDGETS)
+    bot = Agent.objects.get(slug="support-bot")
+    assert (bot.limits, bot.limit_currency) == ({"count_per_day": 40, "total_per_month": "2000"}, "USD")
+    tier = bot.permissions.get(action="stripe.refund.small")
+    assert tier.limits == {"count_per_hour": 12, "total_per_day": "99.5"}
+    assert planned(empty, BUDGETS).changes == ()
+    text = write(current(empty))
+    assert "count_per_hour: 12\n" in text
+    applied(other, text, prune=True)
+    assert write(current(other)) == text
+    assert outcome(empty, "support-bot", "stripe.refund", currency="USD") == "deny"  # a total needs an amount
+
+
+def test_a_plan_says_which_way_budgets_go(empty):
+    applied(empty, BUDGETS)
+    changed = BUDGETS.replace("count_per_day: 40, ", "").replace("99.5", "50.25")
+    assert planned(empty, changed).words.splitlines() == [
+        "~ agent support-bot: limits count_per_day 40 total_per_month 2000.00 → total_per_month 2000.00  (widens)",
+        "    ~ stripe.refund.small up to $50.00 passes; limits count_per_hour 12 total_per_day 99.50 → "
+        "count_per_hour 12 total_per_day 50.25  (narrows)",
+    ]
+    assert (
+        planned(empty, BUDGETS.replace("limit_currency: USD", "limit_currency: EUR")).changes[0].direction == "widens"
+    )
+    applied(empty, BUDGETS.replace(", limits: {count_per_hour: 12, total_per_day: 99.5}", ""))
+    assert Permission.objects.get(action="stripe.refund.small").limits == {}
+
+
+@pytest.mark.parametrize(
+    ("find", "put", "said"),
+    [
+        ("    limit_currency: USD\n", "", "3:3: limit_currency: A total needs one currency: name it."),
+        (", currency: USD,", ",", "7:7: currency: A total needs one currency: name it."),
+        ("total_per_day: 99.5", "total_per_day: -1", "8:53: total_per_day: Use a number, 0 or more."),
+        ("total_per_day: 99.5", "total_per_day: .nan", "total_per_day: "),
+        (
+            "count_per_hour: 12",
+            "count_per_hour: 1.5",
+            "8:34: limits.count_per_hour: Expected `int | null`",
+        ),
+        ("count_per_hour", "count_per_week", "'count_per_week' is unknown here."),
+        ("users.delete: deny", "users.delete: {effect: deny, limits: {count_per_day: 1}}", "9:36: Nothing is counted"),
+    ],
+)
+def test_a_budget_that_means_nothing_is_told_by_its_line(empty, find, put, said):
+    assert find in BUDGETS
+    found = problems(empty, BUDGETS.replace(find, put, 1))
+    assert any(said in line for line in found), found
+    assert not Agent.objects.exists()
+
+
 def test_a_plan_changes_nothing(empty):
     before = (Event.objects.count(), PolicyVersion.objects.count(), ApprovalRule.objects.count())
     planned(empty, FILE)

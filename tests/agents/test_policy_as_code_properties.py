@@ -36,18 +36,21 @@ tiers = st.fixed_dictionaries(
         "condition": st.sampled_from(["true", "false", "context.vip", "has(context.vip)"]),
         "callee": st.just(OPS),
         "risk": st.sampled_from(["low", "critical"]),
+        "limits": st.sampled_from([{}, {"count_per_hour": 3}, {"count_per_day": 0, "count_per_month": 12}]),
         "expires_at": st.sampled_from(
             [(NOW + timedelta(days=days)).isoformat().replace("+00:00", "Z") for days in (-1, 1)]
         ),
         "notes": st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=20),
     },
-)
+).map(lambda tier: tier if tier["effect"] != "deny" else {**tier, "limits": {}})  # nothing is counted of a deny
 agents = st.fixed_dictionaries(
     {"permissions": st.dictionaries(st.sampled_from(NAMES), st.lists(tiers, min_size=1, max_size=3), max_size=5)},
     optional={
         "name": st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20),
         "documentation": st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=60),
         "status": st.sampled_from(["active", "suspended", "banned"]),
+        "limits": st.sampled_from([{}, {"count_per_day": 3}, {"total_per_month": 50.5}]),
+        "limit_currency": st.just("USD"),
     },
 )
 documents = st.fixed_dictionaries(
