@@ -14,8 +14,9 @@ from django.db.models import Q
 
 from accounts.models import Membership, Organization, User
 from agents import assurance as levels
-from agents import policy
+from agents import policy, spending
 from agents.load import load
+from agents.policy import budgets
 from approvals import editing, rules, states
 from approvals.case import case_of, people_of, person_of
 from approvals.digest import digest as digest_of
@@ -39,6 +40,7 @@ class Planned:
     changes: list[editing.Change]
     policy: str
     values: dict[str, Any]
+    wanted: spending.Wanted
 
     @property
     def lines(self) -> list[tuple[str, Any, Any]]:
@@ -57,12 +59,13 @@ def plan(
     rules.check_shown(case, digest)
     changed = editing.changes(case.rule, approval.context_data, values)
     context = {**approval.context_data, **{each.field: each.after for each in changed}}
-    columns, words = _decide_again(approval, context, now)
+    columns, words, wanted = _decide_again(approval, context, now)
     if _exists(approval, columns["digest"]):
         raise rules.Conflict(TWICE, "edit_twice")
     if not _others(case, organization, by):
         raise rules.Refused("Nobody else could decide it then: who changes a request cannot decide it.", "edit_alone")
-    return Planned(changed, words, columns)
+    _check_budget(spending.exchange(approval.reserved, approval.reserved_amount, wanted, look=True))
+    return Planned(changed, words, columns, wanted)
 
 
 def edit(
@@ -99,8 +102,13 @@ def edit(
 _WANTS_REASON = rules.Rule(reason_to_approve=True)
 
 
-def _decide_again(approval: Approval, context: dict[str, Any], now: datetime) -> tuple[dict[str, Any], str]:
-    """The columns of the request as changed, and the policy's word on it. Raises rules.Conflict where it says no."""
+def _decide_again(
+    approval: Approval, context: dict[str, Any], now: datetime
+) -> tuple[dict[str, Any], str, spending.Wanted]:
+    """The columns of the request as changed, the policy's word on it, and what it takes of budgets.
+
+    Raises rules.Conflict where the policy says no.
+    """
     loaded = load(approval.organization_id)
     request = policy.Request(
         str(approval.agent_id), approval.action, context, approval.environment or None, approval.callee or None
@@ -137,7 +145,7 @@ def _decide_again(approval: Approval, context: dict[str, Any], now: datetime) ->
     )
     asked = approval.asked or approval.digest
     restored = new == asked
-    return {
+    columns = {
         "context": canonical(context),
         "digest": new,
         "amount": decision.amount,
@@ -146,7 +154,16 @@ def _decide_again(approval: Approval, context: dict[str, Any], now: datetime) ->
         "policy_version": loaded.policy.version,
         "asked": None if restored else asked,
         "asked_context": "" if restored else approval.asked_context or approval.context,
-    }, words
+    }
+    wanted = spending.Wanted(approval.mode, budgets.needs(loaded.policy.agents[request.agent], decision, now))
+    return columns, words, wanted
+
+
+def _check_budget(outcome: spending.Outcome) -> list[int]:
+    """The counters it is reserved on then. Raises rules.Conflict where a budget has no room for it."""
+    if outcome.over:
+        raise rules.Conflict(f"{budgets.refusal(*outcome.over)}.", "edit_budget")
+    return outcome.reserved
 
 
 def _exists(approval: Approval, digest: str) -> bool:
@@ -172,7 +189,11 @@ def _write(approval: Approval, planned: Planned, *, by: User, reason: str, via: 
     ).update(**values)
     if changed != 1:
         raise RuntimeError(f"{approval.approval_id} changed while it was locked: nothing is committed")
-    for name, value in values.items():
+    # Counters are locked after the digest, as agents do it: who asks exactly this at the moment waits for the digest.
+    counters = _check_budget(spending.exchange(approval.reserved, approval.reserved_amount, planned.wanted))
+    taken = {"reserved": counters, "reserved_amount": planned.values["amount"] if counters else None}
+    Approval.objects.filter(id=approval.id).update(**taken)
+    for name, value in (values | taken).items():
         setattr(approval, name, value)
     vars(approval).pop("context_data", None)
     vars(approval).pop("permission_data", None)

@@ -1,6 +1,7 @@
 """Uses grants for checks that ask, in a transaction of the gateway's writer: counted by the database, or not at all."""
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -49,6 +50,7 @@ class Granted:
     by: str
     use: int
     of: int
+    amount: Decimal
 
     @property
     def grant_id(self) -> str:
@@ -69,6 +71,8 @@ USE = (
     " WHERE m.organization_id = approvals_grant.organization_id AND m.user_id = approvals_grant.granted_by_id"
     " AND m.role = ANY(%(roles)s)) RETURNING uses"
 )
+# What a budget refused is not used. The row is locked since USE, by this transaction.
+GIVE_BACK = "UPDATE approvals_grant SET uses = uses - 1, used = used - %s WHERE id = %s"
 
 
 async def use(connection: AsyncConnection[Any], asks: "dict[int, Ask]", now: datetime) -> dict[int, Granted]:
@@ -91,9 +95,17 @@ async def use(connection: AsyncConnection[Any], asks: "dict[int, Ask]", now: dat
 
 
 async def _count(connection: AsyncConnection[Any], row: Live, request: "Ask", now: datetime) -> Granted | None:
-    values = {"id": row.id, "now": now, "amount": request.amount or Decimal(0), "roles": DECIDERS}
+    amount = request.amount or Decimal(0)
+    values = {"id": row.id, "now": now, "amount": amount, "roles": DECIDERS}
     found = await (await connection.execute(USE, values)).fetchone()
-    return Granted(row.id, row.granted_by_label, found[0], row.max_uses) if found else None
+    return Granted(row.id, row.granted_by_label, found[0], row.max_uses, amount) if found else None
+
+
+async def give_back(connection: AsyncConnection[Any], refused: Iterable[Granted]) -> None:
+    """Takes uses back that were counted in this transaction and came to nothing."""
+    rows = [(each.amount, each.id) for each in refused]
+    async with connection.cursor() as cursor:
+        await cursor.executemany(GIVE_BACK, rows)
 
 
 def _given(row: Live) -> Given:

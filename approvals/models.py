@@ -92,7 +92,7 @@ class Approval(models.Model):
         max_digits=30,
         decimal_places=10,
         null=True,
-        help_text="As it was asked: what an approver lowers stays reserved.",
+        help_text="What it takes of totals.",
     )
     frozen_at = models.DateTimeField(null=True, help_text="Since when the kill switch holds its deadlines.")
     frozen_for = models.DurationField(

@@ -3,12 +3,14 @@
 Counters are locked once in a batch, after everything else, so that two processes never wait for each other in a circle.
 """
 
+import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from agents import spending
 from agents.policy import budgets
-from approvals import intake
+from approvals import granting, intake
 from approvals.granting import Granted
 from gateway import checking
 from gateway.checking import Judged
@@ -20,8 +22,9 @@ async def settle(
 ) -> None:
     """Answers what was allowed and what was asked; what is over a budget is denied, as if it had never been asked."""
     new = [(judged, reply) for judged, reply in asked if isinstance(reply, intake.Reply) and reply.kind == "new"]
-    granted = [judged for judged, reply in asked if isinstance(reply, Granted)]
-    takes = [judged for judged in (*allowed, *granted, *(judged for judged, _ in new)) if judged.needs]
+    granted = [(judged, reply) for judged, reply in asked if isinstance(reply, Granted)]
+    others = (judged for judged, _ in (*granted, *new))
+    takes = [judged for judged in (*allowed, *others) if judged.needs]
     wanted = [spending.Wanted(judged.key.mode, judged.needs) for judged in takes]
     outcomes = await spending.reserve(batch.connection, wanted) if wanted else []
     of = {id(judged): outcome for judged, outcome in zip(takes, outcomes, strict=True)}
@@ -36,6 +39,7 @@ async def settle(
             opened.append((reply.held, outcome.reserved if outcome else []))
     if new:
         await intake.open_new(batch.connection, opened, over)
+    fewer = await _unused(batch, [(said, of.get(id(judged))) for judged, said in granted])
     for judged in allowed:
         outcome = of.get(id(judged))
         if outcome and outcome.over:
@@ -44,16 +48,29 @@ async def settle(
     for judged, said in asked:
         outcome = of.get(id(judged))
         if isinstance(said, Granted):
-            if outcome and outcome.over:  # the use of the grant is spent all the same
+            if outcome and outcome.over:
                 _deny(judged, budgets.refusal(*outcome.over))
                 judged.job.answer = checking.settle(judged, batch)
             else:
-                judged.job.answer = checking.settle_granted(judged, said, batch)
+                number = said.use - fewer[said.id, said.use]
+                judged.job.answer = checking.settle_granted(judged, replace(said, use=number), batch)
         elif reason := refused.get(said.held.id):  # those who joined it in this batch, too
             _deny(judged, reason)
             judged.job.answer = checking.settle(judged, batch)
         else:
             judged.job.answer = checking.settle_ask(judged, said, batch)
+
+
+async def _unused(
+    batch: Batch, granted: Sequence[tuple[Granted, spending.Outcome | None]]
+) -> Counter[tuple[uuid.UUID, int]]:
+    """Gives grants back the uses that a budget refused. By how many the number of each later use is fewer."""
+    refused = [said for said, outcome in granted if outcome and outcome.over]
+    if refused:
+        await granting.give_back(batch.connection, refused)
+    return Counter(
+        (said.id, said.use) for said, _ in granted for each in refused if each.id == said.id and each.use < said.use
+    )
 
 
 def _deny(judged: Judged, reason: str) -> None:

@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 max_digits=30,
                 decimal_places=10,
                 null=True,
-                help_text="As it was asked: what an approver lowers stays reserved.",
+                help_text="What it takes of totals.",
             ),
         ),
         migrations.AddIndex(
