@@ -3,6 +3,7 @@
 Uses are counted by approvals.granting, for agents. Nothing else writes a grant.
 """
 
+import json
 import uuid
 from datetime import datetime
 from typing import Any
@@ -12,11 +13,13 @@ from django.db import transaction
 from accounts.models import Organization, User
 from agents import policy
 from agents.load import load
+from agents.policy import plain
+from agents.services.by import Who, actor, person
 from approvals import rules, states, terms
 from approvals.case import person_of
 from approvals.models import Approval, Grant
 from audit.clock import database_now
-from audit.leaf import SYSTEM, Actor, Entry, Mode
+from audit.leaf import SYSTEM, Actor, Entry, Mode, timestamp
 from audit.record import record_all
 
 
@@ -60,18 +63,48 @@ def make(approval: Approval, *, by: User, wanted: terms.Terms, tally: rules.Tall
     return grant
 
 
-def revoke(*, grant_id: uuid.UUID, by: User, organization: Organization, reason: str) -> Grant:
-    """Ends a grant, from the commit on. Again: the same. Raises Grant.DoesNotExist, rules.Refused, Incomplete."""
+def revoke(*, grant_id: uuid.UUID, by: Who, organization: Organization, reason: str) -> Grant:
+    """Ends a grant, from the commit on. Again: the same. `by` is somebody who decides, or the command line.
+
+    Raises Grant.DoesNotExist, rules.Refused, Incomplete.
+    """
     reason = reason.strip()
     with transaction.atomic():
         grant = Grant.objects.select_for_update(of=("self",)).get(id=grant_id, organization=organization)
-        if not person_of(organization.id, by.id).able:
+        who = person(by)
+        if not person_of(organization.id, who.id).able if who else actor(by).type != "system":
             raise rules.Refused("Only those who decide requests can revoke a grant.", "role")
         if len(reason) > rules.REASON_LIMIT or "\0" in reason:
             raise rules.Incomplete(f"A reason has at most {rules.REASON_LIMIT:,} characters.", "reason_long")
         if grant.revoked_at is None:
-            _end([grant], by.actor, by.email, reason or "Revoked", database_now())
+            _end([grant], actor(by), who.email if who else actor(by).label, reason or "Revoked", database_now())
     return grant
+
+
+def as_json(grant: Grant, now: datetime) -> dict[str, Any]:
+    """A grant as scripts get it; times in RFC 3339."""
+    return {
+        "id": grant.grant_id,
+        "state": grant.state(now),
+        "mode": grant.mode,
+        "agent": grant.agent_slug,
+        "action": grant.action,
+        "environment": grant.environment,
+        "words": grant.words,
+        "each": plain(grant.each) if grant.each is not None else None,
+        "total": plain(grant.total) if grant.total is not None else None,
+        "used": plain(grant.used),
+        "currency": grant.currency,
+        "uses": grant.uses,
+        "max_uses": grant.max_uses,
+        "same": json.loads(grant.same),
+        "granted_by": grant.granted_by_label,
+        "created_at": timestamp(grant.created_at),
+        "expires_at": timestamp(grant.expires_at),
+        "revoked_at": timestamp(grant.revoked_at) if grant.revoked_at else None,
+        "revoked_by": grant.revoked_by_label or None,
+        "revoked_because": grant.revoked_because or None,
+    }
 
 
 def recheck(organization_id: uuid.UUID) -> int:
@@ -104,25 +137,23 @@ def _unsound(grant: Grant, loaded: Any) -> str:
     return "" if dict(kept.rule) == grant.rule else "The approval rule changed"
 
 
-def _end(grants: list[Grant], actor: Actor, label: str, because: str, now: datetime) -> None:
+def _end(grants: list[Grant], who: Actor, label: str, because: str, now: datetime) -> None:
     for grant in grants:
         values = {"revoked_at": now, "revoked_by_label": label, "revoked_because": because}
         if Grant.objects.filter(id=grant.id, revoked_at=None).update(**values) != 1:
             raise RuntimeError(f"{grant.grant_id} changed while it was locked: nothing is committed")
         for name, value in values.items():
             setattr(grant, name, value)
-        record_all(
-            [_entry(grant, f"{actor.type}:grant:revoke", actor, {"words": grant.words, "reason": because})], at=now
-        )
+        record_all([_entry(grant, f"{who.type}:grant:revoke", who, {"words": grant.words, "reason": because})], at=now)
 
 
-def _entry(grant: Grant, kind: str, actor: Actor, data: dict[str, Any]) -> Entry:
+def _entry(grant: Grant, kind: str, who: Actor, data: dict[str, Any]) -> Entry:
     mode: Mode = "test" if grant.mode == "test" else "live"
     return Entry(
         kind=kind,
         organization_id=grant.organization_id,
         mode=mode,
-        actor=actor,
+        actor=who,
         agent=grant.agent_slug,
         action=grant.action,
         target=grant.grant_id,

@@ -50,6 +50,12 @@ async def test_an_allow_is_true_and_says_what_was_asked(make: Any, warden: Scrip
     assert len(seen.headers["idempotency-key"]) == 32
 
 
+async def test_an_allow_by_a_grant_names_it(make: Any, warden: ScriptedWarden) -> None:
+    warden.script(Reply(body={**ALLOWED, "grant_id": "grt_1"}), Reply(body=ALLOWED))
+    guard = make()
+    assert [(await guard.check("bot", "x.y")).grant_id for _ in range(2)] == ["grt_1", None]
+
+
 async def test_a_denial_is_false_and_has_a_reason(make: Any, warden: ScriptedWarden) -> None:
     warden.script(Reply(body=DENIED))
     result = await make().check("bot", "x.y")

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.test import Client
 from playwright.sync_api import expect
@@ -13,6 +14,7 @@ from playwright.sync_api import expect
 from approvals.models import Approval, Grant
 from audit.clock import database_now
 from audit.leaf import Actor, Entry
+from audit.models import Event
 from audit.record import record_all
 from tests import factories
 from tests.approvals.browsing import NARROW, WIDE, Desk, check_accessible, picture
@@ -70,6 +72,50 @@ def test_a_grant_is_given_read_and_revoked_without_a_script(acme: Acme, enter: E
     assert "Enough." in shown
     grant.refresh_from_db()
     assert (grant.revoked_by_label, grant.revoked_because) == (acme.colleague.email, "Enough.")
+
+
+@pytest.mark.django_db
+def test_the_page_of_an_agent_leads_to_its_grants_and_back(acme: Acme, enter: Enter) -> None:
+    client = enter(acme.viewer)
+    assert 'href="/grants/?agent=support-bot"' in client.get("/agents/support-bot/").content.decode()
+    assert 'href="/agents/support-bot/"' in client.get("/grants/?agent=support-bot").content.decode()
+    assert client.get("/grants/?agent=no such/agent").status_code == 200
+
+
+@pytest.mark.django_db
+def test_a_script_lists_and_revokes_grants(acme: Acme, enter: Enter, capsys: Any) -> None:
+    def run(*arguments: str) -> Any:
+        call_command(*arguments, "--organization", acme.organization.slug, "--json")
+        return json.loads(capsys.readouterr().out)
+
+    give(enter(acme.approver), a_request(acme))
+    [shown] = run("list_grants", "--agent", "support-bot")
+    assert (shown["state"], shown["uses"], shown["each"], shown["same"]) == (
+        "active",
+        0,
+        "300.00",
+        {"customer_id": "cus_ABC123"},
+    )
+    assert run("list_grants", "--mode", "test") == run("list_grants", "--agent", "other-bot") == []
+    call_command("list_grants", "--organization", acme.organization.slug)
+    assert "0 of 10 used  active until " in capsys.readouterr().out
+    for grant, who, said in (
+        ("grt_nothing", acme.admin, "There is no grant"),
+        (shown["id"], acme.viewer, "Only those who decide"),
+    ):
+        with pytest.raises(CommandError, match=said):
+            run("revoke_grant", grant, "--by", who.email)
+    with pytest.raises(CommandError, match="There is no grant"):
+        call_command("revoke_grant", shown["id"], "--organization", factories.an_organization().slug)
+    ended = run("revoke_grant", shown["id"], "--reason", "Enough.")
+    assert (ended["state"], ended["revoked_by"], ended["revoked_because"]) == ("revoked", "command line", "Enough.")
+    event = Event.objects.get(kind="system:grant:revoke", target=shown["id"])
+    assert event.data["reason"] == "Enough."
+    assert run("list_grants") == []
+    assert run("list_grants", "--all") == [ended]
+    give(enter(acme.approver), a_request(acme))
+    [second] = run("list_grants")
+    assert run("revoke_grant", second["id"], "--by", acme.admin.email)["revoked_by"] == acme.admin.email
 
 
 @pytest.mark.django_db

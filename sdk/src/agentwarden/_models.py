@@ -25,7 +25,7 @@ class CheckResult:
     `allowed` and `requires_approval` are never both true. `effective_context` is set when an approver changed what
     was asked: then that, and only that, is allowed. `code` changes_requested: denied, but ask again as `reason` says.
     `fail_open` marks an allow that did not come from Warden but from your own `fail_open_actions`; `cached` an answer
-    given from this client's cache. Times are aware, in UTC.
+    given from this client's cache. `grant_id` names the grant that allowed it. Times are aware, in UTC.
     """
 
     allowed: bool
@@ -45,9 +45,15 @@ class CheckResult:
     fail_open: bool = False
     cached: bool = False
     code: str | None = None
+    grant_id: str | None = None
 
     def __bool__(self) -> bool:
         return self.allowed is True
+
+    @property
+    def approved_otherwise(self) -> bool:
+        """Denied as it was asked, but approved as a person changed it: claim the approval, and do exactly that."""
+        return not self.allowed and self.code == "edited" and bool(self.approval_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +299,7 @@ def parse_check(answer: Answer) -> CheckResult:
         cacheable=fields.flag("cacheable", default=False),
         request_id=answer.request_id,
         code=fields.text("code"),
+        grant_id=fields.text("grant_id"),
     )
     if result.allowed and result.requires_approval:
         raise fields.malformed("both allowed and in need of approval")

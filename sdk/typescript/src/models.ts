@@ -24,6 +24,10 @@ export interface CheckResult {
   readonly policyVersion: string | null;
   /** What was approved, where an approval allowed this: that, and only that, is allowed. */
   readonly effectiveContext: Context | null;
+  /** Why, where it is denied and a program can do something about it. */
+  readonly code: string | null;
+  /** The grant that allowed this, where one did. */
+  readonly grantId: string | null;
   readonly requestId: string | undefined;
 }
 
@@ -199,6 +203,8 @@ export function parseCheck(answer: Answer): CheckResult {
     expiresAt: fields.when("expires_at"),
     policyVersion: fields.text("policy_version"),
     effectiveContext: fields.object("effective_context"),
+    code: fields.text("code"),
+    grantId: fields.text("grant_id"),
     requestId: fields.requestId,
   };
   if (result.allowed && result.requiresApproval) throw fields.malformed("both allowed and in need of approval");

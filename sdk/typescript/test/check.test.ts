@@ -33,6 +33,14 @@ test("a check sends what was asked, and is what the server said", async () => {
   assert.equal(new Set(warden.seen.map((each) => each.headers["idempotency-key"])).size, 3);
 });
 
+test("an allow by a grant names it, and a denial its code", async () => {
+  warden.script({ body: { ...ALLOWED, grant_id: "grt_1" } }, { body: ALLOWED }, { body: { ...DENIED, code: "edited" } });
+  const guard = warden.client();
+  const answers = [];
+  for (let i = 0; i < 3; i++) answers.push(await guard.check("bot", "x.y"));
+  assert.deepEqual(answers.map((each) => [each.grantId, each.code]), [["grt_1", null], [null, null], [null, "edited"]]);
+});
+
 const NOT_AN_ALLOW: [string, Reply][] = [
   ["nothing", { body: "" }],
   ["a word", { body: "true" }],
