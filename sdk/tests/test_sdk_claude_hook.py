@@ -163,8 +163,28 @@ def test_what_the_approver_changed_becomes_the_input() -> None:
         told = asked(guard, encoded(BASH))
         assert told["permissionDecision"] == "allow"
         assert told["updatedInput"] == {**BASH["tool_input"], "command": "npm test -- --ci"}
+        assert fake.claims == [waiting.approval_id]
         waiting = guard.check("claude", "claude.bash", context)
         fake.approve(waiting.approval_id, effective_context={**context, ABOUT: {"cwd": "/"}})
+        assert asked(guard, encoded(BASH))["permissionDecision"] == "deny"
+        assert fake.claims[1:] == []  # what this hook cannot do is not used up
+
+
+@pytest.mark.parametrize(
+    "told", [PENDING, {**DENIED, "code": "edited", "approval_id": "apr_1"}], ids=["waits", "edited"]
+)
+def test_the_original_input_never_runs_on_an_approval_that_was_changed(
+    warden: ScriptedWarden, told: dict[str, Any]
+) -> None:
+    """Whatever is said before, what was claimed is what runs; and where nothing can be claimed, nothing does."""
+    changed = {**read_call(encoded(BASH)).context, "command": "ls"}
+    plain = Reply(body=approval("approved"))
+    warden.script(Reply(body=told), plain, Reply(body=claimed(changed)))
+    with AgentWarden(KEY, warden.url, max_retries=0) as guard:
+        assert asked(guard, encoded(BASH))["updatedInput"] == {**BASH["tool_input"], "command": "ls"}
+        warden.script(Reply(body=told), plain, Reply(409, {"detail": "The policy changed", "code": "policy_changed"}))
+        assert asked(guard, encoded(BASH))["permissionDecision"] == "deny"
+        warden.script(Reply(body={**told, "approval_id": None, "requires_approval": False, "code": "edited"}))
         assert asked(guard, encoded(BASH))["permissionDecision"] == "deny"
 
 

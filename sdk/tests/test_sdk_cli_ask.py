@@ -83,6 +83,11 @@ def test_what_the_approver_changed_is_not_passed_off_as_a_yes(shell: Shell, ward
     warden.script(Reply(body=PENDING), asked, Reply(body=claimed(changed)))
     told = shell.json("ask", "deploy.production", "version=1.4.2", "--accept-changes")
     assert (told["status"], told["effective_context"]) == ("approved", changed)
+    edited = {**DENIED, "code": "edited", "approval_id": "apr_1", "effective_context": changed}
+    warden.script(Reply(body=edited), asked, Reply(body=claimed(changed)))
+    assert shell("ask", "deploy.production", "version=1.4.2").code == 4
+    warden.script(Reply(body=edited), asked, Reply(body=claimed(changed)))
+    assert shell.json("ask", "deploy.production", "version=1.4.2", "--accept-changes")["effective_context"] == changed
     warden.script(Reply(body={**ALLOWED, "effective_context": changed}))
     assert shell("ask", "deploy.production", "version=1.4.2").code == 4
     assert shell("check", "deploy.production", "version=1.4.2").code == 4

@@ -124,7 +124,13 @@ async def test_what_was_approved_otherwise_reaches_the_callback(connect: Connect
     with pytest.raises(ApprovalRequiredError) as caught:
         await guard.execute("bot", "stripe.refund", lambda: None, {"amount": 500})
     fake.approve(caught.value.approval_id, effective_context={"amount": 300})
+    again = await guard.check("bot", "stripe.refund", {"amount": 500})
+    assert (again.allowed, again.code, again.approved_otherwise) == (False, "edited", True)
+    with pytest.raises(PermissionDeniedError, match="takes no argument"):
+        await guard.execute("bot", "stripe.refund", lambda: None, {"amount": 500})
+    assert fake.claims == []  # what nobody could act upon is not used up
     assert await guard.execute("bot", "stripe.refund", lambda c: c["amount"], {"amount": 500}) == 300
+    assert fake.claims == [caught.value.approval_id]
 
 
 async def test_an_approval_ends_once(connect: Connect, fake: FakeWarden) -> None:

@@ -10,10 +10,12 @@ from mcp import types
 from mcp.types import CreateMessageResult, TextContent
 
 from agents.models import Permission
+from approvals import edits
 from approvals.models import Approval
 from approvals.rules import Verdict
 from approvals.services import review
 from audit.models import Event
+from tests import factories
 from tests.client.mcp_world import EVERYTHING, TIME, in_database, proxied, text
 from tests.gateway.conftest import World
 
@@ -98,6 +100,54 @@ async def test_what_a_person_denies_is_not_done_and_the_model_reads_why(world: W
         refused = await client.call_tool("pay", {"amount": 42.5, "to": "ann"})
     assert refused.is_error
     assert f"denied by {world.approver.email}: Ann was paid yesterday" in text(refused)
+
+
+async def change(world: World, **values: Any) -> None:
+    """A person changes what waits, and another approves it so."""
+    approval = await eventually(lambda: Approval.objects.filter(state="pending").first())
+    await in_database(
+        lambda: edits.edit(
+            approval_id=approval.id,
+            by=world.approver,
+            organization=world.acme,
+            values=values,
+            reason="Less.",
+            digest=approval.digest,
+            via="browser",
+        )
+    )
+    approval = await in_database(lambda: Approval.objects.get(id=approval.id))
+    await in_database(
+        lambda: review(
+            approval_id=approval.id,
+            by=world.colleague,
+            organization=world.acme,
+            verdict="approve",
+            reason="",
+            digest=approval.digest,
+            via="browser",
+        )
+    )
+
+
+@pytest.mark.parametrize("wait", ["20", "0"], ids=["while it waits", "between two calls"])
+async def test_the_tool_runs_with_what_a_person_changed_and_never_as_it_was_asked(world: World, wait: str) -> None:
+    await permit(world, mcp__bank__pay="ask")
+    fields = {"edits_allowed": True, "edit_fields": ["amount"]}
+    await in_database(lambda: Permission.objects.update(approval_rule=factories.a_rule(world.acme, **fields)))
+    asked = {"amount": 42.5, "to": "ann"}
+    async with proxied(world, "bank", EVERYTHING, "--wait", wait) as client:
+        if wait == "0":
+            assert "Nobody has decided yet" in text(await client.call_tool("pay", asked))
+            await change(world, amount=12.5)
+            paid = await client.call_tool("pay", asked)
+        else:
+            async with anyio.create_task_group() as people:
+                people.start_soon(lambda: change(world, amount=12.5))
+                paid = await client.call_tool("pay", asked)
+    assert text(paid) == "paid 12.5 to ann"
+    approval = await in_database(Approval.objects.get)
+    assert (approval.is_edited, approval.claimed_at is not None) == (True, True)
 
 
 async def test_nobody_decides_and_the_call_ends_in_time(world: World) -> None:

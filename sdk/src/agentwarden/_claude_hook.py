@@ -72,7 +72,7 @@ def _decided(guard: AgentWarden, agent: str, call: ToolCall, wait: float, yes: s
     result = guard.check(agent, call.action, call.context)
     if result.allowed:
         return _allowed(call, result.effective_context, result.reason, yes)
-    if not result.requires_approval:
+    if not (result.requires_approval or result.approved_otherwise):
         return answer("deny", f"Warden: {result.reason or 'denied'}")
     approval = guard.wait_for_approval(result.approval_id or "", timeout=wait)
     if approval.pending:
@@ -80,18 +80,30 @@ def _decided(guard: AgentWarden, agent: str, call: ToolCall, wait: float, yes: s
     if not approval.approved:
         by = f" by {approval.decided_by}" if approval.decided_by else ""
         return answer("deny", f"Warden: {approval.status}{by}: {approval.reason or 'no reason was given'}")
+    if not _ours(call, approval.effective_context):  # before the claim: what cannot be done is not used up
+        return _elsewhere()
     claim = guard.claim(approval.id)
     return _allowed(call, claim.effective_context, approval.reason, yes)
 
 
 def _allowed(call: ToolCall, effective: Mapping[str, Any] | None, reason: str | None, yes: str) -> dict[str, Any]:
     """Allow what was approved: with the approver's changes as the tool's new input, where there are some."""
-    approved = call.context if effective is None else dict(effective)
-    if not same(approved.pop(ABOUT, None), call.about):
-        return answer("deny", f"Warden: it was approved with another {ABOUT}, which this hook cannot change")
+    if not _ours(call, effective):
+        return _elsewhere()
+    approved = dict(call.tool_input if effective is None else effective)
+    approved.pop(ABOUT, None)
     if same(approved, call.tool_input):
         return answer(yes, f"Warden: {reason or 'allowed'}")
     return answer(yes, f"Warden: {reason or 'approved'}, with changes", updatedInput=approved)
+
+
+def _ours(call: ToolCall, effective: Mapping[str, Any] | None) -> bool:
+    """Whether what was approved says of the call what it is part of: that is not this hook's to change."""
+    return effective is None or same(effective.get(ABOUT), call.about)
+
+
+def _elsewhere() -> dict[str, Any]:
+    return answer("deny", f"Warden: it was approved with another {ABOUT}, which this hook cannot change")
 
 
 def answer(decision: str, reason: str, **more: Any) -> dict[str, Any]:

@@ -43,6 +43,8 @@ def execute(
             yield from guarded.report("pending_approval", result)
             raise _approval_required(action, result)
         return (yield from guarded.after_approval(result, wait_timeout))
+    if result.approved_otherwise:
+        return (yield from guarded.after_approval(result, wait_timeout))
     if not result.allowed:
         yield from guarded.report("blocked", result, reason=result.reason)
         raise PermissionDeniedError(action, result.reason, approval_id=result.approval_id, request_id=result.request_id)

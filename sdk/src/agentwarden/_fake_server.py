@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import httpx
 
-from ._json import MalformedJSON, decode, encode
+from ._json import MalformedJSON, decode, encode, same
 
 API_KEY = "test_FakeWardenFakeWardenFakeWardenFakeWar"
 BASE_URL = "http://localhost"
@@ -84,6 +84,11 @@ class Approval:
     claim: dict[str, Any] | None = None
     claim_key: str | None = None
     comments: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def edited(self) -> bool:
+        """Whether a person approved something else than was asked."""
+        return self.effective_context is not None and not same(dict(self.effective_context), dict(self.context or {}))
 
 
 @dataclass(slots=True)
@@ -223,6 +228,10 @@ class FakeServer:
                 verdict=rule.verdict,
             )
             self._approvals[approval.id] = self._by_digest[digest] = approval
+        elif approval.status == "approved" and approval.edited:
+            reason = f"Approved with changes: read {approval.id}, claim it, and do exactly that"
+            told = {**_no(reason), "cacheable": False, "approval_id": approval.id, "status": "denied", "code": "edited"}
+            return "deny", {**told, "effective_context": approval.effective_context}
         elif approval.status == "approved":
             self._take(approval, f"check-{self._count}")
             told = {"allowed": True, "requires_approval": False, "effective_context": approval.effective_context}

@@ -151,7 +151,7 @@ class Proxy:
         action = action_of("mcp", self._name, tool)
         result = await self._guard.check(self._agent, action, arguments)
         effective = result.effective_context
-        if result.requires_approval:
+        if result.requires_approval or result.approved_otherwise:
             taken = await self._after_approval(request, result)
             if isinstance(taken, str):
                 return await self._refuse(request.id, taken)

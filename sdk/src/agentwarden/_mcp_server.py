@@ -58,7 +58,7 @@ async def _asked(
     if result.allowed:
         effective = context if result.effective_context is None else dict(result.effective_context)
         return _told("allowed", result.reason, effective, result)
-    if not result.requires_approval:
+    if not (result.requires_approval or result.approved_otherwise):
         return _told("denied", result.reason, None, result)
     approval_id = result.approval_id or ""
     async with anyio.create_task_group() as signs:

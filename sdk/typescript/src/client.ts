@@ -173,9 +173,11 @@ export class AgentWarden {
       }
     };
     let effective = result.effectiveContext;
-    if (result.requiresApproval) {
+    // Denied as it was asked, but approved as a person changed it: that is what is claimed, and done.
+    const otherwise = !result.allowed && result.code === "edited" && result.approvalId !== null;
+    if (result.requiresApproval || otherwise) {
       const approvalId = result.approvalId ?? "";
-      const approval = options.wait ? await this.waitForApproval(approvalId, { timeoutMs: options.waitTimeoutMs }) : null;
+      const approval = options.wait || otherwise ? await this.waitForApproval(approvalId, { timeoutMs: options.waitTimeoutMs }) : null;
       if (approval === null || approval.status === "pending") {
         await report("pending_approval", asked);
         const about = { requestId: result.requestId };

@@ -10,7 +10,7 @@
  */
 
 import { AgentWarden } from "./client.js";
-import { decode, encode, type Context, type Json } from "./json.js";
+import { decode, encode, same, type Context, type Json } from "./json.js";
 import type { ApprovalStatus } from "./models.js";
 import type { Options } from "./wire.js";
 
@@ -222,6 +222,10 @@ export class FakeWarden {
       const undecided = { reason: null, decidedBy: null, decidedAt: null, effective: null, claim: null, claimKey: null };
       held = { id, digest, agentId, action, context, status: "pending", decide: rule.decide, ...undecided };
       this.#approvals.set(id, held);
+    } else if (held.status === "approved" && held.effective !== null && !same(held.effective, context ?? {})) {
+      const reason = `Approved with changes: read ${held.id}, claim it, and do exactly that`;
+      const told = { ...no(reason), approval_id: held.id, status: "denied", code: "edited" };
+      return ["deny", { ...told, effective_context: held.effective }];
     } else if (held.status === "approved") {
       this.#take(held, `check-${this.#count}`);
       const told = { allowed: true, requires_approval: false, approval_id: held.id, status: "approved" };

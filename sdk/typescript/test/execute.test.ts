@@ -59,6 +59,19 @@ test("a denial, an expiry and a wait that is over are no yes", async () => {
   assert.equal(ran, 0);
 });
 
+test("what was changed and approved while nobody waited is claimed by the next call, and done so", async () => {
+  const fake = world();
+  const guard = fake.client();
+  const asked = await guard.check("bot", "stripe.refund", { amount: 300 });
+  fake.approve(asked.approvalId, { effectiveContext: { amount: 250 } });
+  const again = await guard.check("bot", "stripe.refund", { amount: 300 });
+  assert.deepEqual([again.allowed, again.code, again.approvalId], [false, "edited", asked.approvalId]);
+  await assert.rejects(guard.execute("bot", "stripe.refund", () => 1, { amount: 300 }), PermissionDeniedError);
+  assert.equal(fake.claims.length, 0);
+  const told = await guard.execute("bot", "stripe.refund", (approved) => approved, { amount: 300 });
+  assert.deepEqual([told, fake.claims.length], [{ amount: 250 }, 1]);
+});
+
 test("an approver's changes reach the callback, or it does not run", async () => {
   const fake = world();
   const guard = fake.client();

@@ -47,13 +47,14 @@ def run(options: argparse.Namespace, output: Output) -> Exit:
             reasoning=options.reasoning,
             expires_in=options.expires_in,
         )
-        if not result.requires_approval:
+        if not (result.requires_approval or result.approved_otherwise):
             if result and not options.accept_changes:
                 refuse_changes(context, result.effective_context)
             output.say(words(result), {**_empty(result), "status": "allowed" if result else "denied"})
             return exit_of(result)
         approval_id = result.approval_id or ""
-        output.note(f"{approval_id} waits for a person: {result.approval_url or 'see the inbox'}")
+        if result.requires_approval:
+            output.note(f"{approval_id} waits for a person: {result.approval_url or 'see the inbox'}")
         approval = _wait(guard, approval_id, options, output)
         if approval.pending:
             output.note("Nobody has decided yet. The request stays: run the same command to go on waiting.")
