@@ -1,6 +1,6 @@
 """What deciding means, said again as plainly as can be, to compare approvals with. Nothing of Warden is imported."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 ABLE = {"owner", "admin", "approver"}
@@ -30,11 +30,14 @@ class Rule:
     assurance: str = "slack"
     reason_to_deny: bool = True
     step: set[str] = field(default_factory=set)
+    edits: bool = True
 
 
 @dataclass
 class Request:
-    kind: int
+    """`asked` is what the agent asked, `content` what is decided: another thing once somebody changed it."""
+
+    asked: int
     rule: Rule
     requesters: set[int]
     state: str = "pending"
@@ -44,6 +47,11 @@ class Request:
     votes: list[Vote] = field(default_factory=list)
     claimed: bool = False
     lapsed: bool = False
+    content: int = -1
+    edits: list[tuple[int, int, int]] = field(default_factory=list)  # by whom, from what, to what
+
+    def __post_init__(self) -> None:
+        self.content = self.asked
 
     @property
     def open(self) -> bool:
@@ -139,6 +147,36 @@ class Reference:
             return "digest"
         return "reason_required" if verdict == "deny" and request.rule.reason_to_deny and not reason else ""
 
+    # What comes of a change
+
+    def edit(self, who: int, request: Request, to: int, *, right: bool, sure: str, reason: bool) -> str:
+        """The code of the refusal, or `ok`: then it is another request, that nobody has voted on."""
+        if request.state == "pending" and request.overdue and not self.paused:
+            return "expired"
+        if request.state != "pending":
+            return request.state if request.state in ("expired", "cancelled") else "decided"
+        code = self._refusal(who, request, "approve", right=right, sure=sure, reason=reason)
+        if code:
+            return code
+        if not request.rule.edits:
+            return "edits"
+        if to == request.content:
+            return "edit_nothing"
+        if any(to in (each.asked, each.content) for each in self.requests if each is not request and each.open):
+            return "edit_twice"
+        then = replace(request, votes=[], editors=request.editors | {who})
+        if not any(
+            not self._refusal(each, then, "approve", right=True, sure="stepup", reason=True)
+            for each in range(len(self.people))
+        ):
+            return "edit_alone"
+        if not reason:
+            return "reason_required"
+        request.edits.append((who, request.content, to))
+        request.editors.add(who)
+        request.content, request.votes = to, []
+        return "ok"
+
     def counted(self, request: Request) -> list[Vote]:
         heard: set[int] = set()
         counted = []
@@ -163,15 +201,17 @@ class Reference:
     # What comes of an agent's turn
 
     def ask(self, kind: int, requesters: set[int]) -> tuple[str, Request]:
-        """`new`, `pending` (the same one still waits) or `claimed`."""
+        """`new`, `pending` (the same one still waits), `claimed`, or `edited`: approved, but not as it is asked."""
         for request in self.requests:
-            if request.kind != kind or not request.open:
+            if kind not in (request.asked, request.content) or not request.open:
                 continue
             if request.state == "pending" and request.overdue:
                 request.state = "expired"
             elif request.state == "pending":
                 request.requesters |= requesters
                 return "pending", request
+            elif request.content != kind:
+                return "edited", request
             elif self.outcome(request) == "approved":
                 request.claimed = True
                 return "claimed", request
@@ -206,5 +246,8 @@ def facts(request: Request) -> dict[str, Any]:
     return {
         "state": request.state,
         "claimed": request.claimed,
+        "content": request.content,
+        "asked": request.asked,
+        "edits": request.edits,
         "votes": [(vote.by, vote.voice, vote.verdict) for vote in request.votes],
     }

@@ -32,7 +32,7 @@ from accounts.by import COMMAND_LINE
 from accounts.models import Delegation, Membership, Organization, Team, User
 from agents.load import KeyFacts, load
 from agents.models import Agent
-from approvals import intake, rules, services
+from approvals import edits, intake, rules, services
 from approvals.digest import digest
 from approvals.models import Approval
 from approvals.stops import services as stops
@@ -58,10 +58,21 @@ RULES = [
     reference.Rule([(2, set(), {0}, set()), (1, set(), {1}, set())], step={"admin"}),
     reference.Rule([(2, {"approver"}, set(), {0}), (1, {"owner"}, {0, 1}, set())], assurance="browser"),
     reference.Rule([(3, {"admin", "approver"}, {0}, set())], denials=2, assurance="stepup", step={"owner"}),
-    reference.Rule([(1, set(), set(), {1, 2})], reason_to_deny=False, step={"approver"}),
+    reference.Rule([(1, set(), set(), {1, 2})], reason_to_deny=False, step={"approver"}, edits=False),
 ]
 people, teams = st.sampled_from(PEOPLE), st.sampled_from(TEAMS)
+things = st.integers(0, 3)  # what is asked, and what it is changed to
+surely = st.sampled_from(["slack", "browser", "stepup", "stepup"])
+mostly = st.sampled_from([True, True, True, False])
 FINAL = {"approved", "denied", "expired", "cancelled"}
+
+
+def _context(kind: int) -> dict[str, str]:
+    return {"customer_id": f"cus_{kind}"}
+
+
+def _kind(customer: str) -> int:
+    return int(customer.removeprefix("cus_"))
 
 
 class Agents:
@@ -142,6 +153,7 @@ class Deciding(RuleBasedStateMachine):
         self.ids: list[uuid.UUID] = []
         self.ended: dict[uuid.UUID, str] = {}
         self.claims: dict[uuid.UUID, int] = {}
+        self.shown: dict[uuid.UUID, str] = {}  # what it was before it was changed
         self.agents = Agents()
 
     def teardown(self) -> None:
@@ -166,27 +178,19 @@ class Deciding(RuleBasedStateMachine):
             "assurance": which.assurance,
             "reason_to_deny": which.reason_to_deny,
             "escalation": [step] if which.step else [],
+            "edits_allowed": which.edits,
+            "edit_fields": ["customer_id"] if which.edits else [],
         }
 
     # Agents
 
     @precondition(lambda self: not self.model.paused)  # what an agent asks meanwhile is denied before it gets here
-    @rule(target=requests, kind=st.integers(0, 2), requesters=st.sets(people, max_size=1))
+    @rule(target=requests, kind=things, requesters=st.sets(people, max_size=1))
     def ask(self, kind: int, requesters: set[int]) -> Any:
         loaded = load(self.organization.id)
         kept = loaded.permissions[str(self.permission.id)]
-        asked = {"customer_id": f"cus_{kind}"}
         said = intake.Ask(
-            digest=digest(
-                organization_id=self.organization.id,
-                mode="live",
-                agent_id=self.agent.id,
-                action=ACTION,
-                callee=None,
-                environment="",
-                context=asked,
-                permission_id=str(self.permission.id),
-            ),
+            digest=self._digest(kind),
             organization_id=self.organization.id,
             mode="live",
             agent_id=self.agent.id,
@@ -199,7 +203,7 @@ class Deciding(RuleBasedStateMachine):
             amount=Decimal(500),
             currency="USD",
             risk="medium",
-            context=canonical(asked),
+            context=canonical(_context(kind)),
             reasoning="",
             permission=kept.snapshot,
             rule=kept.rule,
@@ -220,6 +224,18 @@ class Deciding(RuleBasedStateMachine):
             self.claims[reply.held.id] = self.claims.get(reply.held.id, 0) + 1
         return multiple()
 
+    def _digest(self, kind: int) -> str:
+        return digest(
+            organization_id=self.organization.id,
+            mode="live",
+            agent_id=self.agent.id,
+            action=ACTION,
+            callee=None,
+            environment="",
+            context=_context(kind),
+            permission_id=str(self.permission.id),
+        )
+
     @rule(number=requests)
     def claim(self, number: int) -> None:
         job = self._job(Claim, self.ids[number], "key")
@@ -229,6 +245,9 @@ class Deciding(RuleBasedStateMachine):
         assert code == self.model.claim(self.model.requests[number])
         if code == "ok":
             self.claims[self.ids[number]] = self.claims.get(self.ids[number], 0) + 1
+            told, content = json.loads(answer.body), self.model.requests[number].content
+            assert told["effective_context"] == _context(content), "I5: an agent was given what was not approved"
+            assert told["claim"]["digest"] == self._digest(content), "I5: an agent took what was not approved"
 
     @rule(number=requests)
     def cancel(self, number: int) -> None:
@@ -248,9 +267,9 @@ class Deciding(RuleBasedStateMachine):
         number=requests,
         who=people,
         verdict=st.sampled_from(["approve", "approve", "deny"]),
-        right=st.sampled_from([True, True, True, False]),
-        sure=st.sampled_from(["slack", "browser", "stepup", "stepup"]),
-        reason=st.sampled_from([True, True, False]),
+        right=mostly,
+        sure=surely,
+        reason=mostly,
     )
     def vote(self, number: int, who: int, verdict: rules.Verdict, right: bool, sure: str, reason: bool) -> None:
         approval = Approval.objects.get(id=self.ids[number])
@@ -261,7 +280,7 @@ class Deciding(RuleBasedStateMachine):
                 organization=self.organization,
                 verdict=verdict,
                 reason="so" if reason else "",
-                digest=approval.digest if right else "0" * 64,
+                digest=approval.digest if right else self._stale(approval),
                 via="browser",
                 assurance=sure,
             )
@@ -269,6 +288,33 @@ class Deciding(RuleBasedStateMachine):
         except rules.Refused as refused:
             code = refused.code
         expected = self.model.vote(who, self.model.requests[number], verdict, right=right, sure=sure, reason=reason)
+        assert code == expected
+
+    def _stale(self, approval: Approval) -> str:
+        """The digest of what was shown before it was changed, or of nothing."""
+        stale = self.shown.get(approval.id, "0" * 64)
+        return stale if stale != approval.digest else "0" * 64
+
+    @rule(number=requests, who=people, to=things, right=mostly, sure=surely, reason=mostly)
+    def edit(self, number: int, who: int, to: int, right: bool, sure: str, reason: bool) -> None:
+        approval = Approval.objects.get(id=self.ids[number])
+        before = approval.digest
+        try:
+            edits.edit(
+                approval_id=approval.id,
+                by=self.users[who],
+                organization=self.organization,
+                values=_context(to),
+                reason="so" if reason else "",
+                digest=before if right else self._stale(approval),
+                via="browser",
+                assurance=sure,
+            )
+            code = "ok"
+            self.shown[approval.id] = before
+        except rules.Refused as refused:
+            code = refused.code
+        expected = self.model.edit(who, self.model.requests[number], to, right=right, sure=sure, reason=reason)
         assert code == expected
 
     @rule(who=people, role=st.sampled_from(["owner", "admin", "approver", "viewer"]))
@@ -306,13 +352,6 @@ class Deciding(RuleBasedStateMachine):
             )
             row.delegates.set([self.members[delegate]])
             self.model.lends.add((who, delegate))
-
-    @rule(number=requests, who=people)
-    def edit(self, number: int, who: int) -> None:
-        if self.model.requests[number].state == "pending":
-            self.model.requests[number].editors.add(who)
-            editors = [self.users[each].id for each in self.model.requests[number].editors]
-            Approval.objects.filter(id=self.ids[number]).update(editors=editors)
 
     @rule(who=people)
     def become_owner(self, who: int) -> None:
@@ -368,15 +407,32 @@ class Deciding(RuleBasedStateMachine):
         if not getattr(self, "ids", None):
             return
         numbers = {user.id: at for at, user in enumerate(self.users)}
-        found = {row.id: row for row in Approval.objects.filter(id__in=self.ids).prefetch_related("reviews")}
+        rows = Approval.objects.filter(id__in=self.ids).prefetch_related("reviews", "edits")
+        found = {row.id: row for row in rows}
         for id_, request in zip(self.ids, self.model.requests, strict=True):
             row = found[id_]
             votes = [
                 (numbers[each.user_id], numbers[each.on_behalf_of_id or each.user_id], each.verdict)
                 for each in sorted(row.reviews.all(), key=lambda each: each.pk)
+                if each.voided_at is None
             ]
-            said = {"state": row.state, "claimed": row.claimed_at is not None, "votes": votes}
+            changes = [
+                (numbers[each.user_id], _kind(each.changes[0][1]), _kind(each.changes[0][2]))
+                for each in sorted(row.edits.all(), key=lambda each: each.pk)
+            ]
+            said = {
+                "state": row.state,
+                "claimed": row.claimed_at is not None,
+                "content": _kind(row.context_data["customer_id"]),
+                "asked": _kind(json.loads(row.asked_context or row.context)["customer_id"]),
+                "edits": changes,
+                "votes": votes,
+            }
             assert said == reference.facts(request)
+            assert row.digest == self._digest(request.content)
+            assert row.asked == (self._digest(request.asked) if request.asked != request.content else None)
+            shown = {each.digest for each in row.reviews.all() if each.voided_at is None}
+            assert shown <= {row.digest}, "I3: a vote counts for what was not shown"
             if row.state in FINAL:
                 assert self.ended.setdefault(id_, row.state) == row.state, "I1: a final state changed"
             clickers = [by for by, _, _ in votes]
@@ -385,9 +441,10 @@ class Deciding(RuleBasedStateMachine):
             assert len(set(voices)) == len(voices), "I3: one person's vote was given twice"
             assert self.claims.get(id_, 0) == int(row.claimed_at is not None), "I5: claimed once, and only then"
         digests = [
-            row.digest
+            name
             for row in found.values()
             if row.state == "pending" or (row.state == "approved" and not row.claimed_at and not row.lapsed_at)
+            for name in {row.digest, row.asked or row.digest}
         ]
         assert len(set(digests)) == len(digests), "I4: two open requests for one check"
 
