@@ -266,7 +266,7 @@ CIRCLE["again"] = CIRCLE
         "amount",
         CIRCLE,
     ],
-    ids=lambda context: repr(context)[:40],
+    ids=lambda context: repr(context).partition(" at ")[0][:40],
 )
 def test_a_context_that_json_cannot_hold_is_refused_before_it_is_sent(
     guard: AgentWarden, warden: ScriptedWarden, context: Any

@@ -97,7 +97,7 @@ def test_an_event_is_found_by_each_of_its_names(acme, auditor, prefix):
     assert event.event_id in client.get(reverse("audit:list"), {"target": str(event.id)}).content.decode()
 
 
-@pytest.mark.parametrize("evt_id", ["evt_0", "apr_" + "0" * 26, show_id("evt", new_id()), "x", "évt"])
+@pytest.mark.parametrize("evt_id", ["evt_0", "apr_" + "0" * 26, show_id("evt", new_id()), "x", "évt"], ids=range(5))
 def test_what_is_no_event_is_not_found(acme, auditor, evt_id):
     assert enter(auditor).get(reverse("audit:detail", args=[evt_id])).status_code == 404
 

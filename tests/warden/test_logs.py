@@ -96,7 +96,7 @@ def written(lines: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines.getvalue().splitlines()]
 
 
-@pytest.mark.parametrize(("text", "secret"), LEAKS)
+@pytest.mark.parametrize(("text", "secret"), LEAKS, ids=range(len(LEAKS)))
 def test_a_secret_is_known_by_its_form(text: str, secret: str) -> None:
     assert secret in text
     assert secret not in scrub(text)
@@ -108,7 +108,7 @@ def test_what_is_no_secret_stays(text: str) -> None:
     assert scrub(text) == text
 
 
-@pytest.mark.parametrize(("text", "secret"), LEAKS)
+@pytest.mark.parametrize(("text", "secret"), LEAKS, ids=range(len(LEAKS)))
 def test_no_secret_is_written_wherever_it_hides(lines: io.StringIO, text: str, secret: str) -> None:
     log, plain = structlog.get_logger("ours"), logging.getLogger("theirs")
     log.info("said", note=text, deep={"a": [{"b": (text, {"c": text.encode()})}]}, odd=Odd(text))
