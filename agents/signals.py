@@ -5,3 +5,6 @@ from django.dispatch import Signal
 # Sent inside the transaction that bans an agent, with `agent`, `by` (agents.services.by.Who) and `reason`: what a
 # receiver writes commits with it, and what it raises undoes it.
 agent_banned = Signal()
+
+# Sent inside the transaction that retires an instance of AAP, with `instance` and `by` (audit.leaf.Actor).
+instance_retired = Signal()

@@ -9,7 +9,7 @@ class ApprovalsConfig(AppConfig):
     def ready(self) -> None:
         from accounts.pages import Page
         from accounts.pages import register as register_page
-        from agents.signals import agent_banned
+        from agents.signals import agent_banned, instance_retired
         from approvals import comment_news, containment, grants, measures, news
         from approvals.slack import card
         from approvals.stops import news as stops
@@ -19,6 +19,7 @@ class ApprovalsConfig(AppConfig):
         post_save.connect(grants.follow, sender="agents.PolicyVersion")
         post_save.connect(grants.follow, sender="agents.ApprovalRule")
         agent_banned.connect(containment.follow_ban)
+        instance_retired.connect(containment.follow_retirement)
         registry.register("approval.", news.ApprovalTopic(), news.EVENTS)
         registry.register("comment.", comment_news.CommentTopic())
         registry.register("stop.", stops.StopTopic(), stops.EVENTS)

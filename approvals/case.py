@@ -108,7 +108,7 @@ def cases(approvals: Iterable[Approval], organization: Organization) -> dict[uui
             risk=approval.risk,
             action=approval.action,
             paused=stop.words if (stop := held_by(stops, approval)) else "",
-            frozen=approval.frozen_at is not None or stop is not None,
+            frozen=approval.frozen_at is not None or (stop is not None and not approval.by_aap),
             single_operator=organization.single_operator_since is not None,
             decided_at=approval.decided_at,
             decided_by=approval.decided_by_label,

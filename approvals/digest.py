@@ -17,9 +17,11 @@ def digest(
     environment: str,
     context: dict[str, Any],
     permission_id: str,
+    request_id: uuid.UUID | None = None,
 ) -> str:
     """SHA-256, in hex, of RFC 8785 JSON over what an approval is about.
 
+    `request_id`: of what was asked over AAP, where each call is a request of its own.
     Raises ValueError where the context has no canonical form.
     """
     text = canonical(
@@ -32,6 +34,7 @@ def digest(
             "environment": environment,
             "context": context,
             "permission": permission_id,
+            **({"request": str(request_id)} if request_id else {}),
         }
     )
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,6 +1,9 @@
 """Changes what a request asks, before it is approved: what is decided from then on is another digest.
 
 The policy decides again, on the request as changed; the votes so far are void; who changed it cannot decide it.
+
+A client of AAP runs a call as it asked for it, or not at all. So changing its request denies it, with what it would
+have to be; the client asks again, and that is decided like any other.
 """
 
 import uuid
@@ -21,7 +24,7 @@ from approvals import editing, rules, states
 from approvals.case import case_of, people_of, person_of
 from approvals.digest import digest as digest_of
 from approvals.models import Approval, Edit, Review
-from approvals.services import CHANNEL
+from approvals.services import CHANNEL, review
 from audit.canonical import canonical
 from audit.clock import database_now
 from audit.leaf import Entry, Mode
@@ -30,6 +33,7 @@ from notifications import hints
 from notifications.outbox import announce
 
 RISKS = ("low", "medium", "high", "critical")
+SHOWN = 300  # characters of a value in the words for an agent
 TWICE = "Another request asks exactly that already: decide that one, and deny this."
 
 
@@ -62,7 +66,7 @@ def plan(
     columns, words, wanted = _decide_again(approval, context, now)
     if _exists(approval, columns["digest"]):
         raise rules.Conflict(TWICE, "edit_twice")
-    if not _others(case, organization, by):
+    if not approval.by_aap and not _others(case, organization, by):
         raise rules.Refused("Nobody else could decide it then: who changes a request cannot decide it.", "edit_alone")
     _check_budget(spending.exchange(approval.reserved, approval.reserved_amount, wanted, look=True))
     return Planned(changed, words, columns, wanted)
@@ -79,7 +83,7 @@ def edit(
     via: str,
     assurance: str = "",
 ) -> Approval:
-    """Changes these fields of the context of a pending request. Returns it as it is then.
+    """Changes these fields of the context of a pending request; denies it where AAP asked. Returns it as it is then.
 
     Raises Approval.DoesNotExist for what is not this organization's, and rules.Refused, Conflict or Incomplete.
     """
@@ -93,10 +97,33 @@ def edit(
                 approval, by=by, organization=organization, values=values, digest=digest, assurance=assurance
             )
             rules.check_reason(replace(case_of(approval, organization), rule=_WANTS_REASON), "approve", reason)
+            if approval.by_aap:
+                return review(
+                    approval_id=approval.id,
+                    by=by,
+                    organization=organization,
+                    verdict="deny",
+                    reason=wanted(planned, reason),
+                    digest=digest,
+                    via=via,
+                    assurance=assurance,
+                    changes=True,
+                )
             _write(approval, planned, by=by, reason=reason, via=via, assurance=assurance)
     except IntegrityError:  # a check asked exactly that at the same moment
         raise rules.Conflict(TWICE, "edit_twice") from None
     return approval
+
+
+def wanted(planned: Planned, reason: str) -> str:
+    """What the agent has to ask instead, in words for it."""
+    lines = [f"{each.field}: {_short(each.after)} instead of {_short(each.before)}" for each in planned.changes]
+    return f"{reason}\nAsk again with {'; '.join(lines)}."
+
+
+def _short(value: Any) -> str:
+    text = canonical(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 _WANTS_REASON = rules.Rule(reason_to_approve=True)
@@ -142,6 +169,7 @@ def _decide_again(
         environment=approval.environment,
         context=context,
         permission_id=permission_id,
+        request_id=approval.id if approval.by_aap else None,
     )
     asked = approval.asked or approval.digest
     restored = new == asked

@@ -53,6 +53,7 @@ class Ask:
     lifetime: timedelta
     cooldown: timedelta
     id: uuid.UUID = field(default_factory=new_id)
+    by_aap: bool = False
 
 
 @dataclass(slots=True)
@@ -85,6 +86,7 @@ class Held:
     frozen_at: datetime | None = None  # since when the kill switch holds its deadlines
     asked: str | None = None  # the digest of what the agent asked, where a person changed it
     asked_context: str = ""
+    by_aap: bool = False
 
     @property
     def approval_id(self) -> str:
@@ -345,10 +347,10 @@ AGAIN = timedelta(hours=24)
 INSERT = (
     "INSERT INTO approvals_approval (id, organization_id, mode, agent_id, agent_slug, key_id, requesters, action,"
     " callee, environment, amount, currency, risk, context, reasoning, permission, rule, policy_version, digest,"
-    " state, created_at, expires_at, remind_at, escalate_at, decided_by_label, reason, claim_key, outcome,"
+    " by_aap, state, created_at, expires_at, remind_at, escalate_at, decided_by_label, reason, claim_key, outcome,"
     " follows_id)"
-    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'pending', %s, %s, %s, %s,"
-    " '', '', '', '', (SELECT id FROM approvals_approval AS earlier WHERE agent_id = %s AND mode = %s"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'pending', %s, %s, %s,"
+    " %s, '', '', '', '', (SELECT id FROM approvals_approval AS earlier WHERE agent_id = %s AND mode = %s"
     " AND environment = %s AND action = %s AND code = 'changes_requested' AND decided_at > %s AND NOT EXISTS"
     " (SELECT FROM approvals_approval AS later WHERE later.follows_id = earlier.id) ORDER BY id DESC LIMIT 1))"
     " ON CONFLICT DO NOTHING"
@@ -383,6 +385,7 @@ async def _insert(connection: Connection, asks: list[Ask], now: datetime) -> dic
             Jsonb(dict(request.rule)),
             request.policy_version,
             request.digest,
+            request.by_aap,
             now,
             now + request.lifetime,
             clock.reminder(now, now + request.lifetime, 0),
@@ -428,6 +431,7 @@ def _held(request: Ask, now: datetime) -> Held:
         None,
         None,
         request.requesters,
+        by_aap=request.by_aap,
     )
 
 

@@ -81,6 +81,11 @@ class Approval(models.Model):
     escalated = models.PositiveSmallIntegerField(default=0, db_default=0, help_text="Steps that were reached.")
     added = models.JSONField(null=True, help_text="Roles, teams and people that those steps add, for queries.")
 
+    by_aap = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="One call of a tool, asked over AAP: it shares its request with no other; see approvals.calls.",
+    )
     told = models.PositiveSmallIntegerField(default=0, db_default=0, help_text="Comments that the agent may read.")
     reserved = ArrayField(
         models.BigIntegerField(),
@@ -356,3 +361,6 @@ class Comment(models.Model):
     @property
     def comment_id(self) -> str:
         return show_id("cmt", self.id)
+
+
+from approvals.calls.models import ToolCall as ToolCall  # noqa: E402 - a model, which Django looks for here

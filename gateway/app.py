@@ -1,10 +1,11 @@
-"""The ASGI application that agents speak to: /sdk. It knows nothing of Django's request cycle."""
+"""The ASGI application that agents speak to: /sdk, /aap, /v1. It knows nothing of Django's request cycle."""
 
 import asyncio
 import base64
 import binascii
 import secrets
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,10 @@ from agents.spiffe import identities, svids
 from agents.spiffe.names import SpiffeId
 from audit.connection import conninfo
 from gateway import access, answers, authz, identity, metrics, routes
+from gateway.aap import errors as aap
+from gateway.aap import routes as aap_routes
+from gateway.aap.instances import Instances
+from gateway.aap.reading import Calls
 from gateway.answers import BEARER, Answer
 from gateway.identity import Identities
 from gateway.jobs import Check
@@ -28,7 +33,7 @@ from gateway.metrics import Meter
 from gateway.parse import Malformed
 from gateway.policies import Policies
 from gateway.touch import Touch
-from gateway.waiting import Reader, Waiters
+from gateway.waiting import Approvals, Waiters
 from gateway.writer import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -93,6 +98,8 @@ class Request:
         self.body = b""
 
     def _request_id(self) -> bytes:
+        if self.path.startswith(aap.PATH):
+            return str(uuid.uuid4()).encode()  # its clients are promised a UUID
         given = self.headers.get(b"x-request-id", b"")
         if 8 <= len(given) <= 64 and given.replace(b"-", b"").replace(b"_", b"").replace(b".", b"").isalnum():
             return given
@@ -132,7 +139,9 @@ class Gateway:
         self.lanes = Lanes(parameters, self.policies)
         self.limits = Limits(settings.REDIS_URL, parameters)
         self.waiters = Waiters(parameters)
-        self.reader = Reader(parameters, self.policies)
+        self.reader = Approvals(parameters, self.policies)
+        self.calls = Calls(parameters, self.policies)
+        self.instances = Instances(self.limits)
         self.touch = Touch()
         self.identities = Identities()
         self.meter = Meter(lambda: self.waiters.count)
@@ -144,6 +153,7 @@ class Gateway:
         self.limits.start()
         self.waiters.start()
         self.reader.start()
+        self.calls.start()
         self.touch.start()
         self.identities.start()
         self.meter.start()
@@ -156,11 +166,13 @@ class Gateway:
             self.limits.stop(),
             self.waiters.stop(),
             self.reader.stop(),
+            self.calls.stop(),
             self.touch.stop(),
             self.identities.stop(),
             self.meter.stop(),
         )
         self.policies.stop()
+        self.instances.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one HTTP request. Whatever goes wrong, the answer is an error and never an allow (I9)."""
@@ -178,6 +190,8 @@ class Gateway:
             answer = answers.FAILED
         if answer is not None and answer.status >= 400 and request.path.startswith(OPA):
             answer = authz.as_opa(answer)
+        elif answer is not None and answer.status >= 400 and request.path.startswith(aap.PATH):
+            answer = aap.as_aap(answer, request.id)
         access.answered(request, scope, 200 if answer is None else answer.status)
         if answer is not None and not request.streaming:
             await respond(send, answer, request.id)
@@ -194,7 +208,10 @@ class Gateway:
         if proved is not None:
             return proved
         secret = request.credential()
-        return hash_secret(secret) if secret else answers.UNAUTHORIZED
+        if secret:
+            return hash_secret(secret)
+        wrong = request.path.startswith(aap.PATH) and await self.instances.knows(request.bearer())
+        return aap.NOT_AN_INSTANCE if wrong else answers.UNAUTHORIZED
 
     async def _late(self, name: SpiffeId) -> None:
         """An SVID was good until it expired: its agent, if it is one, did not get a new one in time."""
@@ -217,7 +234,8 @@ class Gateway:
             self.touch.used(key.id)
 
     async def _answer(self, request: Request, scope: Scope, receive: Receive, send: Send) -> Answer | None:
-        found = routes.find(scope["method"], scope["path"])
+        find = aap_routes.find if request.path.startswith(aap.PATH) else routes.find
+        found = find(scope["method"], scope["path"])
         if isinstance(found, Answer):
             return found
         handler, argument = found
@@ -226,6 +244,8 @@ class Gateway:
             return await handler.run(request, argument)
         if request.doubled:
             return answers.DOUBLED
+        if handler.is_provisioning:
+            return await self._provision(request, handler, argument, receive)
         credential = await self._credential(request)
         if isinstance(credential, Answer):
             return credential
@@ -261,6 +281,19 @@ class Gateway:
             return _with(answers.UNAVAILABLE, quota.headers)
         except TooSlow:
             return _with(answers.TOO_SLOW, quota.headers)
+
+    async def _provision(
+        self, request: Request, handler: routes.Handler, argument: uuid.UUID | None, receive: Receive
+    ) -> Answer:
+        """What a provisioner token opens: instances of AAP, which are managed away from the lanes."""
+        try:
+            body = await read_body(receive, settings.GATEWAY_BODY_LIMIT)
+        except TooSlow:
+            return answers.TOO_SLOW
+        if body is None:
+            return answers.TOO_LARGE
+        request.body = body
+        return await handler.run(request, argument)
 
 
 def _over(quota: Quota) -> Answer:

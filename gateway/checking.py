@@ -19,7 +19,7 @@ from approvals import intake, receipts, states
 from approvals.digest import digest
 from approvals.granting import Granted
 from audit import spans
-from audit.ids import show_id
+from audit.ids import new_id, show_id
 from audit.leaf import Entry, timestamp
 from gateway import metrics
 from gateway.answers import Answer
@@ -151,6 +151,7 @@ def ask(judged: Judged) -> intake.Ask:
             environment=key.environment,
             context=judged.job.context,
             permission_id=permission.id,
+            request_id=judged.job.request_id,
         ),
         organization_id=key.organization_id,
         mode=key.mode,
@@ -171,6 +172,8 @@ def ask(judged: Judged) -> intake.Ask:
         policy_version=loaded.policy.version,
         lifetime=timedelta(seconds=min(seconds, body.expires_in or seconds)),
         cooldown=timedelta(seconds=loaded.cooldown_seconds),
+        id=judged.job.request_id or new_id(),
+        by_aap=judged.job.request_id is not None,
     )
 
 

@@ -105,6 +105,7 @@ def _changed(held: Held, loaded: Loaded, batch: Batch) -> Changed | None:
         environment=held.environment,
         context=context,
         permission_id=permission_id,
+        request_id=held.id if held.by_aap else None,
     )
     if whole != held.digest:
         return changed("What was approved is not what is stored")

@@ -50,8 +50,9 @@ class Asked(Job[Answer]):
 class Check(Asked):
     """`callee` is whom the action is done to, `trace_id` the trace it is part of, where the asker says so."""
 
-    __slots__ = ("body", "callee", "context", "context_text", "counted", "trace_id")
+    __slots__ = ("body", "callee", "context", "context_text", "counted", "request_id", "trace_id")
     endpoint = "check"
+    is_kept = False  # whether it is kept beside the record, and so needs the careful lane
 
     def __init__(self, key_hash: bytes, body: CheckBody, idempotency_key: str | None) -> None:
         super().__init__(key_hash, idempotency_key)
@@ -60,6 +61,7 @@ class Check(Asked):
         self.context: dict[str, Any] = body.context or {}
         self.context_text = canonical(self.context)
         self.counted: tuple[str, str, str] | None = None  # as gateway.metrics.checked() wants it
+        self.request_id: uuid.UUID | None = None  # where this call is a request of its own, whatever is alike
 
     def agent_id(self, key: KeyFacts, loaded: Loaded) -> uuid.UUID:
         return loaded.agents[self.body.agent_id].id

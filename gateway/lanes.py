@@ -8,6 +8,7 @@ from agents.load import KeyFacts, Loaded
 from approvals import intake
 from approvals.granting import Granted
 from gateway import budgeting, checking, claiming, talking, telling
+from gateway.aap import calls
 from gateway.answers import UNAUTHORIZED, Answer
 from gateway.idempotency import Keys, Scoped
 from gateway.jobs import Asked, Cancel, Check, Claim, Comment, Log, closed, named_agent
@@ -26,7 +27,7 @@ class Lanes:
     async def run(self, job: Asked) -> Answer:
         """The answer to `job`, once what it says is durable. Raises writer.Unavailable."""
         plain = job.idempotency_key is None and (
-            isinstance(job, Check)
+            (isinstance(job, Check) and not job.is_kept)
             or (isinstance(job, Log) and job.body.approval_id is None and job.body.decision_id is None)
         )
         (self.quick if plain else self.careful).submit(job)
@@ -97,6 +98,8 @@ class Lanes:
                 keyed.setdefault((job.scope(*found), job.idempotency_key), []).append(job)
         keys = Keys(batch)
         todo += await keys.open(keyed)
+        asked_about = calls.Calls(batch)
+        todo = await asked_about.open(todo, admitted)
         asks: list[checking.Judged] = []
         limited: list[checking.Judged] = []
         # Locks are taken in one order, so that two processes never wait for each other in a circle.
@@ -104,12 +107,14 @@ class Lanes:
             key, loaded = admitted[job]
             if isinstance(job, Check):
                 judged = checking.judge(job, key, loaded, batch)
-                if judged.decision.outcome == "ask":
+                if judged.decision.outcome == "ask" and not await asked_about.is_refused(judged):
                     asks.append(judged)
-                elif judged.needs:
+                elif judged.needs and judged.decision.outcome != "deny":
                     limited.append(judged)
                 else:
                     job.answer = checking.settle(judged, batch)
+            elif isinstance(job, calls.OfCall):
+                job.answer = await job.run(key, loaded, batch)
             elif isinstance(job, Log):
                 job.answer = (
                     await telling.tell_outcome(job, key, loaded, batch)
@@ -125,6 +130,7 @@ class Lanes:
         asked = await self._ask(batch, asks) if asks else []
         await budgeting.settle(batch, limited, asked)
         await keys.close()
+        await asked_about.close(admitted)
 
     async def _ask(
         self, batch: Batch, asks: list[checking.Judged]
@@ -141,5 +147,5 @@ def _refers(job: Log) -> bool:
 
 
 def _order(job: Asked) -> bytes:
-    approval_id = job.approval_id if isinstance(job, Claim | Cancel | Comment | Log) else None
+    approval_id = job.approval_id if isinstance(job, Claim | Cancel | Comment | Log | calls.OfCall) else None
     return approval_id.bytes if approval_id else b""

@@ -39,6 +39,7 @@ STREAM = 3_600.0  # seconds; then the client connects again
 class Handler(NamedTuple):
     run: Callable[["Request", uuid.UUID | None], Awaitable[Answer]]
     stream: Callable[["Request", uuid.UUID | None, "Receive", "Send", Headers], Awaitable[Answer | None]] | None = None
+    is_provisioning: bool = False  # whether it takes a provisioner's token, and no key
 
     @property
     def name(self) -> str:
@@ -328,7 +329,7 @@ async def _send_part(send: "Send", text: str) -> None:
 
 
 DATA = "/v1/data/"
-OURS = ("/sdk/", "/v1/", "/bundles/")
+OURS = ("/sdk/", "/v1/", "/aap/", "/bundles/")
 CHECK, LOG, APPROVAL, WHOAMI = Handler(check), Handler(log), Handler(approval), Handler(whoami)
 CLAIM, CANCEL, COMMENT, EVENTS = Handler(claim), Handler(cancel), Handler(comment), Handler(approval, events)
 QUERY, HEALTH, BUNDLE = Handler(data), Handler(health), Handler(bundles.bundle)

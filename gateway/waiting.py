@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
@@ -125,14 +126,14 @@ class Waiters:
                 event.set()
 
 
-class Reader:
-    """Reads approvals for whoever asks at the same moment, in one query, at the database's time and epoch."""
+class Reader[S]:
+    """Reads rows for whoever asks at the same moment, in one query, at the database's time and epoch."""
 
     def __init__(self, conninfo: dict[str, Any], policies: Policies) -> None:
         self._conninfo = session(conninfo)
         self._policies = policies
         self._connection: AsyncConnection[Any] | None = None
-        self._wanted: dict[uuid.UUID, list[asyncio.Future[Seen]]] = {}
+        self._wanted: dict[uuid.UUID, list[asyncio.Future[S]]] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -146,10 +147,10 @@ class Reader:
                 await self._task
         await self._disconnect()
 
-    async def read(self, approval_id: uuid.UUID) -> Seen:
-        """The approval as of now. Raises Unavailable."""
-        future: asyncio.Future[Seen] = asyncio.get_running_loop().create_future()
-        self._wanted.setdefault(approval_id, []).append(future)
+    async def read(self, row_id: uuid.UUID) -> S:
+        """What that is as of now. Raises Unavailable."""
+        future: asyncio.Future[S] = asyncio.get_running_loop().create_future()
+        self._wanted.setdefault(row_id, []).append(future)
         self._wake.set()
         return await future
 
@@ -160,16 +161,16 @@ class Reader:
             if not self._wanted:
                 self._wake.clear()
             found = await self._try(list(wanted))
-            for approval_id, futures in wanted.items():
+            for row_id, futures in wanted.items():
                 for future in futures:
                     if future.done():
                         continue
                     if found is None:
                         future.set_exception(Unavailable())
                     else:
-                        future.set_result(found.of(approval_id))
+                        future.set_result(found(row_id))
 
-    async def _try(self, ids: list[uuid.UUID]) -> Found | None:
+    async def _try(self, ids: list[uuid.UUID]) -> Callable[[uuid.UUID], S] | None:
         """Reads, once more where the connection had died since it was last used; None where it cannot be read."""
         for last in (False, True):
             fresh = self._connection is None
@@ -183,7 +184,12 @@ class Reader:
                     break
         return None
 
-    async def _fetch(self, ids: list[uuid.UUID]) -> Found:
+    async def _fetch(self, ids: list[uuid.UUID]) -> Callable[[uuid.UUID], S]:
+        """Reads them all. Returns what gives each."""
+        raise NotImplementedError
+
+    async def _look(self) -> tuple[AsyncConnection[Any], datetime, Era, bool]:
+        """The connection, the time, what keys are worth by then, and whether a sequencer is at work."""
         if self._connection is None or self._connection.closed:
             self._connection = await AsyncConnection.connect(**self._conninfo, autocommit=True)
             self._policies.forget()
@@ -192,19 +198,27 @@ class Reader:
         if found is None:
             raise RuntimeError("agents_epoch is empty: the database is not migrated")
         now, epoch, is_signing = found
-        held = await intake.fetch(self._connection, ids)
-        claimed = {each.approval_id: each.id for each in held.values() if each.claimed_at}
-        receipts = {}
-        if claimed:
-            signed = await self._connection.execute(
-                "SELECT target, token FROM audit_receipt WHERE target = ANY(%s)", [list(claimed)]
-            )
-            receipts = {claimed[target]: token async for target, token in signed}
-        thread = await threads.read(self._connection, held.values())
-        return Found(held, now, self._policies.at(epoch), thread, receipts, bool(is_signing))
+        return self._connection, now, self._policies.at(epoch), bool(is_signing)
 
     async def _disconnect(self) -> None:
         if self._connection is not None:
             with contextlib.suppress(psycopg.Error, OSError):
                 await self._connection.close()
             self._connection = None
+
+
+class Approvals(Reader[Seen]):
+    """Approvals with their threads and receipts."""
+
+    async def _fetch(self, ids: list[uuid.UUID]) -> Callable[[uuid.UUID], Seen]:
+        connection, now, era, is_signing = await self._look()
+        held = await intake.fetch(connection, ids)
+        claimed = {each.approval_id: each.id for each in held.values() if each.claimed_at}
+        receipts = {}
+        if claimed:
+            signed = await connection.execute(
+                "SELECT target, token FROM audit_receipt WHERE target = ANY(%s)", [list(claimed)]
+            )
+            receipts = {claimed[target]: token async for target, token in signed}
+        thread = await threads.read(connection, held.values())
+        return Found(held, now, era, thread, receipts, is_signing).of

@@ -14,8 +14,8 @@ NAMES = re.compile(
 _NAME = NAMES.pattern
 _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S), BLANK),
-    # Our own: agents' keys, people's tokens, webhooks' secrets. Slack's tokens and webhooks. JSON web tokens.
-    (re.compile(r"\b(ak_|test_|wpat_)[0-9A-Za-z]{12,}"), rf"\1{BLANK}"),
+    # Our own: agents' keys, people's and provisioners' tokens, webhooks' secrets. Slack's tokens and webhooks. JWTs.
+    (re.compile(r"\b(ak_|test_|wpat_|wprv_)[0-9A-Za-z]{12,}"), rf"\1{BLANK}"),
     (re.compile(r"\b(whsec_)[A-Za-z0-9+/=_-]{8,}"), rf"\1{BLANK}"),
     (re.compile(r"\b(xox[a-z]|xapp)-[A-Za-z0-9-]{8,}"), rf"\1-{BLANK}"),
     (re.compile(r"(hooks\.slack\.com/\w+/)[\w/-]+"), rf"\1{BLANK}"),

@@ -1,6 +1,7 @@
 from .agent import Agent
 from .banned import BannedIdentity
 from .code import AppliedPolicy, PolicyProposal, ShadowPolicy
+from .instance import Instance, Provisioner
 from .key import ApiKey
 from .permission import Permission
 from .review import PermissionReview, ReviewItem, ReviewReminder
@@ -16,10 +17,12 @@ __all__ = [
     "ApprovalRule",
     "BannedIdentity",
     "Epoch",
+    "Instance",
     "Permission",
     "PermissionReview",
     "PolicyProposal",
     "PolicyVersion",
+    "Provisioner",
     "ReviewItem",
     "ReviewReminder",
     "ShadowPolicy",

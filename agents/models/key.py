@@ -14,6 +14,7 @@ PREFIXES = {"live": "ak_", "test": "test_"}
 SCOPES = {
     "sdk": "Check, wait, claim and log (/sdk)",
     "authz:query": "Ask as an OPA client does (/v1/data)",
+    "aap": "Ask as an AAP client does (/aap)",
 }
 
 

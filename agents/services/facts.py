@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Model
 
 from accounts.models import Team, User
-from agents.models import Agent, ApiKey, ApprovalRule, BannedIdentity, Permission
+from agents.models import Agent, ApiKey, ApprovalRule, BannedIdentity, Permission, Provisioner
 from audit.canonical import canonical
 
 LONG = 500  # characters; of a longer text the record keeps the hash
@@ -73,6 +73,7 @@ FIELDS: dict[type[Model], tuple[str, ...]] = {
         "expires_at",
         "revoked_at",
     ),
+    Provisioner: ("name", "agent", "mode", "environment", "last4", "expires_at", "revoked_at"),
 }
 
 

@@ -11,9 +11,11 @@ from agents.models import (
     AppliedPolicy,
     ApprovalRule,
     BannedIdentity,
+    Instance,
     Permission,
     PermissionReview,
     PolicyProposal,
+    Provisioner,
     ShadowPolicy,
 )
 from agents.services.by import Who, actor
@@ -26,6 +28,8 @@ PREFIXES: dict[type[Model], tuple[str, str]] = {
     Agent: ("agent", "agt"),
     Permission: ("permission", "prm"),
     ApiKey: ("key", "key"),
+    Provisioner: ("provisioner", "prv"),
+    Instance: ("instance", "key"),
     ApprovalRule: ("rule", "rul"),
     AppliedPolicy: ("policy", "pol"),
     PolicyProposal: ("policy_proposal", "ppr"),

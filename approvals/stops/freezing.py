@@ -1,6 +1,7 @@
 """Deadlines stand still while a stop holds a request, and move by exactly that long when nothing holds it any more.
 
 `frozen_at` is since when. Overlapping stops need no bookkeeping: a request is let go by the last one that holds it.
+What was asked over AAP has the deadline that its client was told, and no other: it is never frozen, and ends by it.
 A stop freezes what it holds in its own transaction; where a lock keeps it from that, the sweep does it a little later,
 as of the same moment, and nothing ends meanwhile: `running` leaves out what a stop holds, frozen or not yet.
 """
@@ -28,7 +29,7 @@ TIMES = ("expires_at", "remind_at", "escalate_at", "claim_until")
 def held_by(stop: Stop) -> Q:
     """What is open and held by a stop: not what was overdue already when it began. As policy.Stop.holds says it."""
     in_time = Q(state=states.PENDING, expires_at__gt=stop.stopped_at) | Q(claim_until__gt=stop.stopped_at)
-    found = Q(organization_id=stop.organization_id) & OPEN & in_time
+    found = Q(organization_id=stop.organization_id) & OPEN & in_time & Q(by_aap=False)
     if stop.agent_id:
         found &= Q(agent_id=stop.agent_id)
     if stop.pattern.endswith(".*"):

@@ -63,6 +63,8 @@ def change(request: HttpRequest, apr_id: str) -> HttpResponse:
 
 def _done(request: HttpRequest, approval: Approval) -> HttpResponse:
     said = "Changed. The votes so far are void, and somebody else decides it as it is now."
+    if approval.by_aap:
+        said = "You asked for changes: the agent is told what to ask for instead, and this call does not run."
     if not request.htmx:  # type: ignore[attr-defined]
         messages.success(request, said)
         return redirect("approvals:detail", approval.approval_id)
