@@ -30,6 +30,7 @@ class AgentFacts:
     slug: str
     name: str
     chain: tuple[uuid.UUID, ...]
+    max_pending: int
     spiffe_id: str = ""
 
 
@@ -163,7 +164,7 @@ def _load(organization_id: uuid.UUID) -> Loaded:
         if row.owner_team:
             people = [member.user_id for member in row.owner_team.members.all()]
         facts[row.slug] = facts[str(row.id)] = AgentFacts(
-            row.id, row.slug, row.name, tuple(people), row.spiffe_id or ""
+            row.id, row.slug, row.name, tuple(people), row.max_pending, row.spiffe_id or ""
         )
         if row.spiffe_id:
             facts[row.spiffe_id] = facts[row.slug]

@@ -60,7 +60,9 @@ def _proof(rule: Mapping[str, Any]) -> str:
             said = "It is decided in the browser only. "
         case _:
             said = "It is decided in the browser, with a fresh passkey or code. "
-    return said + ("What is critical is approved by typing its name. " if rule.get("confirm_critical") else "")
+    said += "What is critical is approved by typing its name. " if rule.get("confirm_critical") else ""
+    seconds = int(rule.get("critical_seconds", 0))
+    return said + (f"What is critical is approved after {seconds} seconds on its page, no sooner. " if seconds else "")
 
 
 def _also(rule: Mapping[str, Any]) -> str:

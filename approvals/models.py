@@ -127,6 +127,8 @@ class Approval(models.Model):
                 name="approval_changes",
                 condition=Q(code=states.CHANGES),
             ),
+            # How many of an agent wait: approvals.pending
+            models.Index(fields=["agent", "mode", "expires_at"], name="approval_places", condition=Q(state="pending")),
             models.Index(fields=["expires_at"], name="approval_expiring", condition=Q(state="pending")),  # the sweep
             models.Index(fields=["remind_at"], name="approval_reminding", condition=Q(state="pending")),
             models.Index(fields=["escalate_at"], name="approval_escalating", condition=Q(state="pending")),

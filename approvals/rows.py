@@ -19,7 +19,7 @@ from approvals.sentence import Sentence, sentence
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a line shows. `why_not` is empty where this person may decide."""
+    """What a line shows. `why_not` is empty where this person may decide, `why_not_together` with others at once."""
 
     approval: Approval
     href: str
@@ -31,6 +31,7 @@ class Row:
     tally: rules.Tally
     needed: int
     why_not: str
+    why_not_together: str
 
 
 def rows(approvals: Iterable[Approval], membership: Membership, now: datetime) -> list[Row]:
@@ -56,6 +57,7 @@ def row(approval: Approval, case: rules.Case, person: rules.Person, now: datetim
         tally=tally,
         needed=tally.needed,
         why_not=rules.why_not(case, person, now),
+        why_not_together=rules.why_not(case, person, now, together=True),
     )
 
 

@@ -98,6 +98,10 @@ class Rule:
         """Whether who approves a request of that risk types the action's name."""
         return self.confirm_critical and risk == "critical"
 
+    def reading_seconds(self, risk: str) -> int:
+        """How long who approves a request of that risk has it before them first."""
+        return self.critical_seconds if risk == "critical" else 0
+
     def lets(self, person: Person) -> bool:
         """Whether they may decide, in whatever way."""
         return self.everybody.lets(person)

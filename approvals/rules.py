@@ -1,10 +1,11 @@
 """Who may decide what, and when: a ladder of rules over plain data. No ORM, no clock, no settings.
 
 May this *state* change → may this *person* → is it *surely* them → is this *what they were shown* → was a *reason*
-given where one is due → was what is critical *confirmed*.
+given where one is due → was what is critical *confirmed* → was it before them for *long enough*.
 Each rung is a pair: `check_…` raises `Refused` with a sentence for the person, `can_…` says yes or no.
 """
 
+import math
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from approvals.rule import Who as Who
 Verdict = Literal["approve", "deny"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 REASON_LIMIT = 2_000  # characters
+TOGETHER = "low"  # the one risk of which several are decided at once
 
 
 class Refused(Exception):
@@ -248,6 +250,39 @@ def can_confirmation(case: Case, verdict: Verdict, typed: str) -> bool:
     return _passes(check_confirmation, case, verdict, typed)
 
 
+# Was what is critical before them for long enough?
+
+
+def check_time(case: Case, verdict: Verdict, shown_at: datetime | None, now: datetime) -> None:
+    """`shown_at` is since when the server has shown them this digest; None: it never did, as in Slack and scripts."""
+    seconds = case.rule.reading_seconds(case.risk)
+    if verdict != "approve" or not seconds:
+        return
+    if shown_at is None:
+        said = f"This is critical, and approved in the browser only, after {seconds} seconds with it"
+        raise Refused(f"{said}: open it in Warden.", "time")
+    left = math.ceil(seconds - (now - shown_at).total_seconds())
+    if left > 0:
+        more = f"{left} more second{'' if left == 1 else 's'}"
+        raise Incomplete(f"This is critical: read it for {more}, then approve it.", "too_soon")
+
+
+def can_time(case: Case, verdict: Verdict, shown_at: datetime | None, now: datetime) -> bool:
+    return _passes(check_time, case, verdict, shown_at, now)
+
+
+# May it be decided together with others?
+
+
+def check_together(case: Case) -> None:
+    if case.risk != TOGETHER:
+        raise Refused(f"Only what has a {TOGETHER} risk is decided together with others: open this one.", "together")
+
+
+def can_together(case: Case) -> bool:
+    return _passes(check_together, case)
+
+
 # The whole ladder
 
 
@@ -262,22 +297,29 @@ def check_review(
     assurance: str = levels.SLACK,
     typed: str = "",
     changes: bool = False,
+    shown_at: datetime | None = None,
+    together: bool = False,
 ) -> None:
-    """Every rung, in order: raises the first that does not hold."""
+    """Every rung, in order: raises the first that does not hold. `together`: one of several."""
     check_change(case, now)
+    if together:
+        check_together(case)
     check_person(case, person)
     check_assurance(case, assurance)
     check_shown(case, digest)
     check_reason(case, verdict, reason)
     check_changes(verdict, reason, changes=changes)
     check_confirmation(case, verdict, typed)
+    check_time(case, verdict, shown_at, now)
 
 
-def why_not(case: Case, person: Person, now: datetime) -> str:
-    """Why this person cannot decide this now, as a sentence; empty when they can."""
+def why_not(case: Case, person: Person, now: datetime, *, together: bool = False) -> str:
+    """Why this person cannot decide this now (or not together with others), as a sentence; empty when they can."""
     try:
         check_change(case, now)
         check_person(case, person)
+        if together:
+            check_together(case)
     except Refused as refused:
         return refused.reason
     return ""

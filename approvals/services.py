@@ -45,16 +45,19 @@ def review(
     typed: str = "",
     changes: bool = False,
     grant: Terms | None = None,
+    shown_at: datetime | None = None,
+    together: bool = False,
 ) -> Approval:
     """One person's vote, and the final state once enough people said the same. Returns the approval as it is then.
 
     `digest` is that of the request they were shown; `via` is browser, slack or api; `assurance` (agents.assurance) how
-    sure it is that they say it, where that is more than `via` tells; `typed` what they typed to confirm. A denial with
-    `changes` asks the agent to ask again in another way: the reason says in which. An approval with a `grant` allows
-    more of the same kind. The same vote again (a double click)
-    changes nothing and is no error. Raises Approval.DoesNotExist for what is not this organization's, rules.Refused
-    where this person may not, or not this way, rules.Conflict where it was decided first, expired or is not what they
-    were shown, rules.Incomplete where a reason or the confirmation is missing.
+    sure it is that they say it, where that is more than `via` tells; `typed` what they typed to confirm; `shown_at`
+    since when the server has shown it to them (approvals.shown); `together`: it is one of several (approvals.together).
+    A denial with `changes` asks the agent to ask again in
+    another way: the reason says in which. An approval with a `grant` allows more of the same kind. The same vote again
+    (a double click) changes nothing and is no error. Raises Approval.DoesNotExist for what is not this organization's,
+    rules.Refused where this person may not, or not this way, rules.Conflict where it was decided first, expired or is
+    not what they were shown, rules.Incomplete where a reason, the confirmation or time is missing.
     """
     assurance = assurance or (levels.BROWSER if via == "browser" else levels.SLACK)
     reason = reason.strip()
@@ -80,6 +83,8 @@ def review(
                 assurance=assurance,
                 typed=typed,
                 changes=changes,
+                shown_at=shown_at,
+                together=together,
             )
             if grant:
                 check_terms(case.wide, approval.risk, approval.amount, approval.context_data, grant)
@@ -90,7 +95,10 @@ def review(
             if grant and behalf:
                 raise rules.Refused("In somebody else's name you approve this one, and no more of its kind.", "grants")
             said = {"via": via, "assurance": assurance, "changes": changes, "reason": reason, "on_behalf_of": behalf}
-            _vote(approval, by=by, verdict=verdict, said=said, now=now)
+            more: dict[str, object] = {"together": True} if together else {}
+            if shown_at and case.rule.reading_seconds(case.risk):
+                more["read_seconds"] = int((now - shown_at).total_seconds())
+            _vote(approval, by=by, verdict=verdict, said=said, now=now, more=more)
             tally = rules.tally(case_of(approval, organization))
             if tally.outcome:
                 lasts = timedelta(seconds=organization.claim_seconds)
@@ -149,13 +157,15 @@ def _said_already(approval: Approval, by: User, verdict: str, digest: str) -> bo
     return Review.objects.filter(approval=approval, user=by, verdict=verdict, digest=digest, voided_at=None).exists()
 
 
-def _vote(approval: Approval, *, by: User, verdict: str, said: dict[str, Any], now: datetime) -> None:
+def _vote(
+    approval: Approval, *, by: User, verdict: str, said: dict[str, Any], now: datetime, more: Mapping[str, object]
+) -> None:
     Review.objects.create(approval=approval, user=by, verdict=verdict, digest=approval.digest, created_at=now, **said)
     changes, behalf = said.pop("changes"), said.pop("on_behalf_of")
     if behalf:
         said["for"] = behalf.email
     kind = "person:review:changes" if changes else f"person:review:{verdict}"
-    record_all([entry(approval, kind, by.actor, verdict, {"digest": approval.digest, **said})], at=now)
+    record_all([entry(approval, kind, by.actor, verdict, {"digest": approval.digest, **said, **more})], at=now)
 
 
 def _decide(

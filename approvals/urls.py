@@ -4,6 +4,7 @@ from approvals import views
 
 app_name = "approvals"
 urlpatterns = [
+    path("together", views.decide_together, name="together"),
     path("<str:apr_id>", views.detail, name="detail"),
     path("<str:apr_id>/approve", views.decide, {"verdict": "approve"}, name="approve"),
     path("<str:apr_id>/deny", views.decide, {"verdict": "deny"}, name="deny"),

@@ -19,6 +19,8 @@ WAYS = "tests/approvals/test_ways.py"
 AWAY = "tests/approvals/test_delegation.py"
 CLAIM = "tests/gateway/test_standing.py"
 STEPUP = "tests/approvals/test_stepup.py"
+TIME = "tests/approvals/test_time.py"
+TOGETHER = "tests/approvals/test_together.py"
 
 
 @dataclass(frozen=True)
@@ -254,6 +256,55 @@ FAULTS = [
         "if typed.strip() != organization.slug:",
         "if False:",
         "tests/accounts/test_absence.py::test_an_owner_gives_up_that_two_people_are_needed_and_every_page_says_so",
+    ),
+    Fault(
+        "let an agent have any number waiting",
+        "approvals/pending.py",
+        "        if before >= most[held.agent_id]:",
+        "        if False:",
+        "tests/gateway/test_pending.py::test_one_more_than_may_wait_is_denied_and_leaves_nothing_behind",
+    ),
+    Fault(
+        "count what is overdue among what waits",
+        "approvals/pending.py",
+        "(expires_at > %s OR frozen_at IS NOT NULL)",
+        "(expires_at > %s OR TRUE)",
+        "tests/gateway/test_pending.py::test_the_same_check_again_waits_on_and_every_ending_makes_place",
+    ),
+    Fault(
+        "approve what is critical unread",
+        "approvals/rules.py",
+        "    check_time(case, verdict, shown_at, now)\n",
+        "",
+        f"{TIME}::test_what_is_critical_is_approved_only_after_its_seconds",
+    ),
+    Fault(
+        "let Slack and scripts approve what has to be read",
+        "approvals/rules.py",
+        "    if shown_at is None:",
+        "    if shown_at is None:\n        return\n    if False:",
+        f"{TIME}::test_slack_and_scripts_approve_nothing_that_has_to_be_read_but_may_deny_it",
+    ),
+    Fault(
+        "take since when of another person, request or digest",
+        "approvals/shown.py",
+        "if about == [str(approval.id), approval.digest, str(user_id)] else None",
+        "if about else None",
+        f"{TIME}::test_nobodys_word_but_the_servers_counts",
+    ),
+    Fault(
+        "decide what has more than a low risk together with others",
+        "approvals/rules.py",
+        "    if case.risk != TOGETHER:",
+        "    if False:",
+        f"{TOGETHER}::test_from_medium_risk_on_it_is_refused_whatever_is_sent",
+    ),
+    Fault(
+        "decide several by the digests of now instead of those listed",
+        "approvals/together.py",
+        "                digest=digest,",
+        "                digest=there[approval_id].digest,",
+        f"{TOGETHER}::test_what_changed_meanwhile_is_told_one_by_one_and_the_others_are_decided",
     ),
     Fault(
         "keep a rule that nobody could satisfy",

@@ -221,6 +221,7 @@ def page(request: HttpRequest) -> HttpResponse:
     except OperationalError:
         found = None
     context: dict[str, Any] = {"ranges": RANGES, "days": days, "found": found}
+    context["may_see_habits"] = request.membership.may("settings:read")  # type: ignore[attr-defined]
     if found and not found.empty:
         context |= _drawn(found)
     return render(request, "insights/page.html", context, status=200 if found else 503)

@@ -8,7 +8,7 @@ from accounts import urls as people
 from accounts.views import organization
 from approvals import views as approvals
 from approvals.views import incident
-from warden import health, insights, styleguide
+from warden import habits, health, insights, styleguide
 from warden.metrics import metrics
 
 urlpatterns = [
@@ -29,6 +29,7 @@ urlpatterns = [
     path("", include(people)),
     path("audit/", include("audit.urls")),
     path("insights/", insights.page, name="insights"),
+    path("insights/approvers/", habits.page, name="habits"),
     path("api/", include("warden.api.urls")),
     path("agents/<slug:slug>/incident/", incident.incident, name="incident"),
     path("agents/<slug:slug>/incident/keys/", incident.revoke_all, name="incident_keys"),

@@ -68,6 +68,10 @@ class Agent(Struct, forbid_unknown_fields=True, omit_defaults=True):
     spiffe_id: Line = ""
     limits: Annotated[Limits | None, Meta(description="Budgets over all its tiers.")] = None
     limit_currency: Annotated[Line, Meta(description="ISO 4217; of the totals among `limits`.")] = ""
+    max_pending: Annotated[
+        Annotated[int, Meta(ge=1, le=100_000)] | None,
+        Meta(description="Requests that may wait for people at once. Left out: whatever it is."),
+    ] = None
     status: Annotated[
         Literal["active", "suspended", "banned"] | None, Meta(description="Left out: whatever it is.")
     ] = None

@@ -16,6 +16,7 @@ from accounts.rules import Refused
 from agents import models, policy
 from agents.code.document import Agent, Channel, Limits, Permission, Read, Rule
 from agents.code.reading import Broken, Path, Problem
+from agents.models.agent import MAX_PENDING
 from agents.models.rule import default_roles
 from agents.models.spending import clean_limits
 from agents.policy import budgets
@@ -107,6 +108,7 @@ def current(organization: Organization) -> State:
             "spiffe_id": row.spiffe_id or "",
             "limits": _limits_of(row.limits),
             "limit_currency": row.limit_currency,
+            "max_pending": row.max_pending,
             "status": row.status,
         }
         state.tiers[row.slug] = [tier_of(each) for each in in_order(row.permissions.all())]
@@ -247,6 +249,7 @@ def _agent(slug: str, given: Agent, before: Fields | None) -> Fields:
         "spiffe_id": given.spiffe_id,
         "limits": _limits(given.limits),
         "limit_currency": given.limit_currency,
+        "max_pending": given.max_pending or (before["max_pending"] if before else MAX_PENDING),
         # A file that says nothing of it lets nobody back in who was suspended or banned by hand.
         "status": given.status or (before["status"] if before else "active"),
     }

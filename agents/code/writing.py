@@ -9,6 +9,7 @@ import yaml
 
 from agents.code.document import Agent, Channel, Permission, Rule
 from agents.code.state import TIER, Fields, State
+from agents.models.agent import MAX_PENDING
 from agents.models.rule import default_roles
 
 SCHEMA = "# yaml-language-server: $schema={url}\n"
@@ -54,6 +55,7 @@ def _agent(slug: str, fields: Fields, tiers: list[Fields]) -> Fields:
     kept = fields | {
         "name": "" if fields["name"] == slug else fields["name"],
         "limits": _limits(fields["limits"]),
+        "max_pending": None if fields["max_pending"] == MAX_PENDING else fields["max_pending"],
         "status": None if fields["status"] == "active" else fields["status"],
     }
     written = _but_defaults(Agent, kept)

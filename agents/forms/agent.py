@@ -22,7 +22,7 @@ class AgentForm(LimitsForm):
 
     class Meta:
         model = Agent
-        fields = ["name", "slug", "purpose", "spiffe_id", "notes", "documentation", "limit_currency"]
+        fields = ["name", "slug", "purpose", "spiffe_id", "notes", "documentation", "max_pending", "limit_currency"]
         labels = {"limit_currency": "Currency of its totals"}
         widgets = {
             "purpose": forms.TextInput(attrs={"maxlength": 300}),
@@ -35,11 +35,12 @@ class AgentForm(LimitsForm):
             "spiffe_id": "Only where the agent has a workload identity, such as "
             "<code>spiffe://example.com/agent/support/production</code>.",
             "notes": "For colleagues; plain text.",
+            "max_pending": "How many of its requests may wait for people, live and test each; one more is denied.",
             "limit_currency": "ISO 4217, such as USD; amounts in another are denied then.",
             "documentation": "Markdown.",
         }
 
-    field_order = ("name", "slug", "purpose", "owner", "documentation", "notes", "spiffe_id")
+    field_order = ("name", "slug", "purpose", "owner", "documentation", "notes", "spiffe_id", "max_pending")
 
     def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -47,6 +48,7 @@ class AgentForm(LimitsForm):
         self.instance.organization = organization
         owner: Any = self.fields["owner"]
         owner.choices = _owners(organization)
+        self.fields["max_pending"].required = False  # left out, it stays as it is
         if self.instance._state.adding:
             self.fields["slug"].required = False
             self.fields["slug"].widget.attrs["placeholder"] = "support-bot"
@@ -71,6 +73,10 @@ class AgentForm(LimitsForm):
             free = free_slug(self.organization, slug)
             raise forms.ValidationError(f"There is an agent {slug} already. {free} is free.")
         return slug
+
+    def clean_max_pending(self) -> int:
+        given: int | None = self.cleaned_data["max_pending"]
+        return self.instance.max_pending if given is None else given
 
     def values(self) -> dict[str, Any]:
         """What the services take."""

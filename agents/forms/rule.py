@@ -47,6 +47,7 @@ class RuleForm(forms.ModelForm):
             "edits_allowed",
             "edit_fields",
             "grants_allowed",
+            "critical_seconds",
             "is_default",
         ]
         labels = {
@@ -59,6 +60,7 @@ class RuleForm(forms.ModelForm):
             "confirm_critical": "What is critical is approved by typing its name",
             "edits_allowed": "Change what is asked, before it is approved:",
             "grants_allowed": "Allow more of the same kind, for a time, so many times and so much",
+            "critical_seconds": "Seconds with what is critical before approving it",
             "is_default": "The default, for tiers that name no rule",
         }
         help_texts = {
@@ -68,6 +70,7 @@ class RuleForm(forms.ModelForm):
             "confirm_critical": "",
             "edits_allowed": "Earlier votes are void then, and whoever changed it cannot approve it.",
             "grants_allowed": "Never for what is critical, nor where one approval is not enough.",
+            "critical_seconds": "0: none. More: such requests are approved in the browser only.",
             "assurance": "A fresh second factor: a passkey or an app's code, given within five minutes.",
         }
 
@@ -90,7 +93,8 @@ class RuleForm(forms.ModelForm):
             [*self.instance.escalation, {}][: escalation.STEPS],
         )
         self.initial["edit_fields"] = "\n".join(self.instance.edit_fields)
-        self.fields["assurance"].required = False  # left out, it stays as it is
+        for name in ("assurance", "critical_seconds"):
+            self.fields[name].required = False  # left out, it stays as it is
         if not self.instance._state.adding:
             self.initial["token"] = token(self.instance)
             if self.instance.is_default:
@@ -152,6 +156,10 @@ class RuleForm(forms.ModelForm):
         """A line each, once."""
         lines = (line.strip() for line in self.cleaned_data["edit_fields"].split("\n"))
         return list(dict.fromkeys(filter(None, lines)))
+
+    def clean_critical_seconds(self) -> int:
+        given: int | None = self.cleaned_data["critical_seconds"]
+        return self.instance.critical_seconds if given is None else given
 
     def _rows(
         self, values: dict[str, Any], rows: list[tuple[forms.BoundField, forms.BoundField]], number: str, ask: str

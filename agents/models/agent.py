@@ -1,7 +1,7 @@
 """An agent: who it is, whose it is, whether it may act at all."""
 
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models.functions import Now
 
@@ -12,6 +12,7 @@ from agents.spiffe.names import check_spiffe_id
 from audit.ids import new_id
 
 RESERVED = {"new"}  # addresses of pages
+MAX_PENDING = 100
 
 
 class Agent(models.Model):
@@ -36,6 +37,13 @@ class Agent(models.Model):
     limits = models.JSONField(default=dict, blank=True, help_text="Budgets over all its tiers; empty: none.")
     limit_currency = models.CharField(
         max_length=3, blank=True, validators=[RegexValidator(r"^[A-Z]{3}$", "Use a code of ISO 4217, such as USD.")]
+    )
+    max_pending = models.PositiveIntegerField(
+        "requests that wait at once",
+        default=MAX_PENDING,
+        db_default=MAX_PENDING,
+        validators=[MinValueValidator(1), MaxValueValidator(100_000)],
+        help_text="So many of its requests may wait for people, in live and in test mode each.",
     )
     created_at = models.DateTimeField(db_default=Now())
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")

@@ -23,7 +23,18 @@ from agents.signals import agent_banned
 from audit.clock import database_now
 
 EDITABLE = frozenset(
-    {"name", "purpose", "owner_user", "owner_team", "notes", "documentation", "spiffe_id", "limits", "limit_currency"}
+    {
+        "name",
+        "purpose",
+        "owner_user",
+        "owner_team",
+        "notes",
+        "documentation",
+        "spiffe_id",
+        "limits",
+        "limit_currency",
+        "max_pending",
+    }
 )
 VERBS = {
     Agent.Status.ACTIVE: ("activate", "Activated"),

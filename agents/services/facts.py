@@ -24,6 +24,7 @@ FIELDS: dict[type[Model], tuple[str, ...]] = {
         "spiffe_id",
         "limits",
         "limit_currency",
+        "max_pending",
         "status",
         "last_audited_at",
     ),

@@ -135,7 +135,7 @@ def _ways(rule: rules.Rule) -> str:
 def _decided_elsewhere(approval: Approval) -> bool:
     """Whether its rule wants more than a click in Slack can give."""
     rule = rules.Rule.read(approval.rule)
-    return rule.assurance != SLACK or rule.needs_typing(approval.risk)
+    return rule.assurance != SLACK or rule.needs_typing(approval.risk) or bool(rule.reading_seconds(approval.risk))
 
 
 def _reasoning(approval: Approval) -> str:

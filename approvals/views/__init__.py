@@ -5,5 +5,6 @@ from .decide import decide
 from .detail import context, detail
 from .inbox import inbox, live
 from .talk import comment, evidence
+from .together import decide_together
 
-__all__ = ["change", "comment", "context", "decide", "detail", "evidence", "inbox", "live"]
+__all__ = ["change", "comment", "context", "decide", "decide_together", "detail", "evidence", "inbox", "live"]

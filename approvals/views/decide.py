@@ -1,5 +1,6 @@
 """Approve or deny: a form, and what came of it."""
 
+from datetime import datetime
 from typing import Any, cast
 
 from django.contrib import messages
@@ -11,7 +12,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from accounts.access import requires
 from accounts.models import User
-from approvals import rules, services, states
+from approvals import rules, services, shown, states
 from approvals.inbox import Desk, Filters
 from approvals.models import Approval
 from approvals.views.detail import assurance_of, find, show
@@ -30,6 +31,7 @@ def decide(request: HttpRequest, apr_id: str, verdict: rules.Verdict) -> HttpRes
         return _form(request, approval, verdict)
     reason, digest = request.POST.get("reason", ""), request.POST.get("digest", "")
     typed, changes = request.POST.get("typed", ""), bool(request.POST.get("changes"))
+    since = _since(request, approval, request.POST.get("shown", ""))
     try:
         approval = services.review(
             approval_id=approval.id,
@@ -43,14 +45,15 @@ def decide(request: HttpRequest, apr_id: str, verdict: rules.Verdict) -> HttpRes
             typed=typed,
             changes=changes,
             grant=read_terms(request.POST, approval.context_data) if verdict == "approve" else None,
+            shown_at=since,
         )
     except rules.Refused as refused:
         # htmx leaves a 403 out of the page (see base.html), and what was typed has to stay in it.
         status = 409 if request.htmx and refused.status == 403 else refused.status  # type: ignore[attr-defined]
         approval = find(request, apr_id)
-        shown = approval.digest if refused.code == "digest" else digest  # the answer shows the request as it is
-        kept: dict[str, Any] = {"reason": reason, "typed": typed, "changes": changes, "digest": shown}
-        kept["posted"] = request.POST
+        as_it_is = approval.digest if refused.code == "digest" else digest  # the answer shows the request as it is
+        kept: dict[str, Any] = {"reason": reason, "typed": typed, "changes": changes, "digest": as_it_is}
+        kept |= {"posted": request.POST, "since": _since(request, approval, request.POST.get("shown", ""))}
         return show(request, approval, status=status, refused=refused, verdict=verdict, **kept)
     said = came_to(approval, verdict)
     if not request.htmx:  # type: ignore[attr-defined]
@@ -65,7 +68,13 @@ def _form(request: HttpRequest, approval: Approval, verdict: rules.Verdict) -> H
     if digest != approval.digest:
         refused = rules.Conflict("This is not the request you were shown. Read it again before you decide.", "digest")
         return show(request, approval, status=409, refused=refused)
-    return show(request, approval, verdict=verdict, digest=digest)
+    since = _since(request, approval, request.GET.get("shown", ""))
+    return show(request, approval, verdict=verdict, digest=digest, since=since)
+
+
+def _since(request: HttpRequest, approval: Approval, sealed: str) -> datetime:
+    """Since when this person has it before them: as the server signed, else from now on."""
+    return shown.read(sealed, approval, cast(User, request.user).id) or database_now()
 
 
 def came_to(approval: Approval, verdict: rules.Verdict) -> str:

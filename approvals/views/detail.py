@@ -12,7 +12,7 @@ from django.views.decorators.vary import vary_on_headers
 from accounts import stepup
 from accounts.access import requires
 from agents.assurance import BROWSER, STEPUP, is_enough
-from approvals import rules, terms
+from approvals import rules, shown, terms
 from approvals.dossier import dossier
 from approvals.models import Approval
 from audit.clock import database_now
@@ -53,6 +53,8 @@ def show(
     """The request as a page, or as a fragment of one; with `verdict`, the form for it is open."""
     membership, now = request.membership, database_now()  # type: ignore[attr-defined]
     rule = rules.Rule.read(approval.rule)
+    since = more.pop("since", now)
+    seconds = rule.reading_seconds(approval.risk)
     back = reverse(f"approvals:{verdict}", args=[approval.approval_id]) if verdict else ""
     facts = {
         "dossier": dossier(approval, membership, now),
@@ -60,6 +62,8 @@ def show(
         "now": now,
         "needs_reason": verdict is not None and rule.needs_reason(verdict),
         "needs_typing": verdict == "approve" and rule.needs_typing(approval.risk),
+        "shown": shown.seal(approval, membership.user_id, since) if seconds else "",
+        "reading_seconds": seconds if verdict == "approve" else 0,
         "needs_factor": verdict is not None and not is_enough(assurance_of(request), rule.assurance),
         "way_to_factor": stepup.way_to(request, back) if verdict and rule.assurance == STEPUP else "",
         "verdict": verdict,

@@ -17,6 +17,7 @@ from approvals.dossier import dossier
 from approvals.inbox import VIEWS, WINDOW, Choice, Desk, Filters, patience
 from approvals.models import Approval, Comment, Review
 from approvals.rows import rows
+from approvals.together import MOST
 from audit.clock import database_now
 from audit.ids import read_id
 
@@ -92,6 +93,9 @@ def _list(request: HttpRequest, desk: Desk) -> dict[str, Any]:
         "counts": counts,
         "views": _views(desk, counts),
     }
+    several = [each.approval.approval_id for each in facts["rows"] if not each.why_not_together]
+    if len(several) > 1:
+        facts["together"] = [("id", each) for each in several[:MOST]]
     if not page.approvals:
         facts["last"] = desk.everything.exclude(state=states.PENDING).order_by("-decided_at").first()
         facts["ever"] = facts["last"] or desk.everything.exists()

@@ -170,3 +170,15 @@ def test_a_grant_by_script_is_made_with_the_approval_listed_and_revoked(world, a
     ended = approver("POST", f"grants/{grant['id']}/revoke", {"reason": "Enough"}, 200)
     assert (ended["state"], ended["revoked_because"]) == ("revoked", "Enough")
     assert viewer("GET", "grants?active=true&agent_id=support-bot", status=200) == []
+
+
+def test_habits_are_for_those_who_look_after_others(owner, world, approver):
+    assert owner("GET", "habits", status=200) == []
+    row = an_approval(agent=world.bot)
+    approver("POST", f"approvals/{row.approval_id}/approve", {"reason": "fine"}, 200)
+    (found,) = owner("GET", "habits?days=7", status=200)
+    assert (found["email"], found["votes"], found["approvals"]) == (approver.person.email, 1, 1)
+    assert (found["running_streak"], found["approves_everything"]) == (1, False)
+    assert owner("GET", "habits?mode=test", status=200) == []
+    approver("GET", "habits", status=403)
+    owner("GET", "habits?days=91", status=422)

@@ -15,7 +15,9 @@ def make() -> tuple[Organization, Agent, str, User]:
     Membership.objects.create(organization=organization, user=owner, role="owner")
     Membership.objects.create(organization=organization, user=person, role="approver")
     ApprovalRule.objects.get_or_create(organization=organization, is_default=True, defaults={"name": "Standard"})
-    agent = Agent.objects.create(organization=organization, slug="support-bot", name="Support bot", owner_user=owner)
+    agent = Agent.objects.create(
+        organization=organization, slug="support-bot", name="Support bot", owner_user=owner, max_pending=100_000
+    )
     for name, maximum, effect in [("small", 50, "allow"), ("medium", 200, "allow"), ("large", 1000, "ask")]:
         Permission.objects.create(
             agent=agent, action=f"stripe.refund.{name}", effect=effect, max_amount=Decimal(maximum), currency="USD"

@@ -38,6 +38,7 @@ class Agent(Struct):
     spiffe_id: str | None
     limits: Limits
     limit_currency: str
+    max_pending: int
     organization_id: str
     created_at: Moment
     last_audited_at: Moment | None
@@ -114,6 +115,7 @@ class Rule(Struct):
     escalation: list[Step]
     assurance: Assurance
     confirm_critical: bool
+    critical_seconds: int
     edits_allowed: bool
     edit_fields: list[str]
     grants_allowed: bool
@@ -369,6 +371,7 @@ def agent(row: agents.Agent) -> Agent:
         spiffe_id=row.spiffe_id,
         limits=limits(row.limits),
         limit_currency=row.limit_currency,
+        max_pending=row.max_pending,
         organization_id=str(row.organization_id),
         created_at=row.created_at,
         last_audited_at=row.last_audited_at,
@@ -443,6 +446,7 @@ def rule(row: agents.ApprovalRule, staff: Staff) -> Rule:
         escalation=[Step(**step) for step in named(row.escalation)],
         assurance=row.assurance,  # type: ignore[arg-type]
         confirm_critical=row.confirm_critical,
+        critical_seconds=row.critical_seconds,
         edits_allowed=row.edits_allowed,
         edit_fields=row.edit_fields,
         grants_allowed=row.grants_allowed,

@@ -43,6 +43,9 @@ class Limits(Struct, forbid_unknown_fields=True, omit_defaults=True):
     total_per_month: Amount | None = None
 
 
+MaxPending = Annotated[
+    int, Meta(ge=1, le=100_000, description="How many of its requests may wait for people, live and test each.")
+]
 Currency = Annotated[Line, Meta(description="ISO 4217; of the totals among `limits`.")]
 
 
@@ -59,6 +62,7 @@ class NewAgent(Struct, forbid_unknown_fields=True):
     spiffe_id: Line | None = None
     limits: Limits | UnsetType = UNSET
     limit_currency: Currency = ""
+    max_pending: MaxPending | UnsetType = UNSET
 
 
 class ChangeAgent(Struct, forbid_unknown_fields=True):
@@ -73,6 +77,7 @@ class ChangeAgent(Struct, forbid_unknown_fields=True):
     spiffe_id: Line | UnsetType | None = UNSET
     limits: Annotated[Limits | UnsetType, Meta(description="All of them, in place of those there were.")] = UNSET
     limit_currency: Currency | UnsetType = UNSET
+    max_pending: MaxPending | UnsetType = UNSET
     status: Annotated[Status | UnsetType, Meta(description="Holds for every check from now on.")] = UNSET
     status_reason: Annotated[Text, Meta(description="Why the status changes: for the record.")] = ""
 
@@ -93,6 +98,11 @@ class ChangePermission(Struct, forbid_unknown_fields=True):
     expires_at: Moment | UnsetType | None = UNSET
     limits: Annotated[Limits | UnsetType, Meta(description="All of them, in place of those there were.")] = UNSET
     notes: Line | UnsetType = UNSET
+
+
+class HabitsQuery(Struct, forbid_unknown_fields=True):
+    mode: Mode = "live"
+    days: Annotated[int, Meta(ge=1, le=90, description="So many days (UTC), today included.")] = 30
 
 
 class BudgetsQuery(Struct, forbid_unknown_fields=True):
@@ -174,6 +184,13 @@ class ChangeRule(Struct, forbid_unknown_fields=True):
     ) = UNSET
     confirm_critical: (
         Annotated[bool, Meta(description="Who approves what is critical types the action's name.")] | UnsetType
+    ) = UNSET
+    critical_seconds: (
+        Annotated[
+            int,
+            Meta(ge=0, le=3_600, description="How long what is critical is on the page before it can be approved."),
+        ]
+        | UnsetType
     ) = UNSET
     edits_allowed: (
         Annotated[bool, Meta(description="Whether whoever decides may change `edit_fields` first.")] | UnsetType

@@ -14,11 +14,12 @@ def add_fields(parser: ArgumentParser) -> None:
     parser.add_argument("--documentation", type=Path, metavar="FILE", help="Markdown")
     parser.add_argument("--spiffe-id")
     parser.add_argument("--limit-currency", help="of its totals: a code of ISO 4217")
+    parser.add_argument("--max-pending", type=int, help="so many of its requests may wait for people at once")
     add_limits(parser)
 
 
 def fields(options: dict[str, Any], before: dict[str, Any] | None = None) -> dict[str, Any]:
-    found = given(options, "purpose", "notes", "spiffe_id", "limit_currency")
+    found = given(options, "purpose", "notes", "spiffe_id", "limit_currency", "max_pending")
     if options["limit"]:
         found["limits"] = limits(options, before or {})
     if options["documentation"]:

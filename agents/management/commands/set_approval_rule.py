@@ -18,6 +18,7 @@ FIELDS = (
     "minutes",
     "assurance",
     "confirm_critical",
+    "critical_seconds",
     "grants_allowed",
 )
 
@@ -90,6 +91,9 @@ class Command(AgentsCommand):
         )
         parser.add_argument("--assurance", choices=list(LEVELS), help="the least it takes to decide")
         parser.add_argument("--confirm-critical", action=BooleanOptionalAction, help="critical ones are typed out")
+        parser.add_argument(
+            "--critical-seconds", type=int, help="how long a critical one is on the page before it is approved"
+        )
         parser.add_argument(
             "--editable",
             type=names,
