@@ -6,5 +6,8 @@ from django.dispatch import Signal
 # receiver writes commits with it, and what it raises undoes it.
 agent_banned = Signal()
 
+# Sent inside the transaction in which an instance of AAP loses its receiver, with `instance`.
+receiver_removed = Signal()
+
 # Sent inside the transaction that retires an instance of AAP, with `instance` and `by` (audit.leaf.Actor).
 instance_retired = Signal()

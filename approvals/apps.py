@@ -11,6 +11,7 @@ class ApprovalsConfig(AppConfig):
         from accounts.pages import register as register_page
         from agents.signals import agent_banned, instance_retired
         from approvals import comment_news, containment, grants, measures, news
+        from approvals.calls import news as calls
         from approvals.slack import card
         from approvals.stops import news as stops
         from notifications import registry
@@ -24,6 +25,7 @@ class ApprovalsConfig(AppConfig):
         registry.register("comment.", comment_news.CommentTopic())
         registry.register("stop.", stops.StopTopic(), stops.EVENTS)
         registry.register_digest(news.waiting)
+        registry.register_further(calls.owed)
         registry.register_card("approval.", card.card)
         register_page(
             Page(

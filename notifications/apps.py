@@ -7,11 +7,14 @@ class NotificationsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.pages import Page, register
+        from agents.signals import receiver_removed
         from notifications import code, disabling, registry
         from notifications.alerts import ready as alerts
         from notifications.reviews import news as reviews
+        from notifications.services import deliveries
         from notifications.slack import ready
 
+        receiver_removed.connect(deliveries.end)
         registry.register("channel.", disabling.ChannelTopic())
         for page in (
             Page("notifications:preferences", "Your notifications", "What you are mailed, and when.", "bell", "", 5),

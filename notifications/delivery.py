@@ -18,7 +18,7 @@ from audit.clock import database_now
 from notifications import disabling, metrics, registry
 from notifications.fanning import fan_out
 from notifications.models import Attempt, Delivery
-from notifications.transports import TransportError, email, slack, webhook
+from notifications.transports import TransportError, email, receiver, slack, webhook
 
 __all__ = ["deliver", "due", "fan_out", "send_due", "wait"]
 log = structlog.get_logger(__name__)
@@ -26,11 +26,14 @@ TRANSPORTS: dict[str, Callable[[Delivery], str]] = {
     "email": email.send,
     "slack": slack.send,
     "webhook": webhook.send,
+    "aap": receiver.send,
 }
 LEASE = timedelta(seconds=30)  # a worker that died holds a message no longer than this
 ATTEMPTS = 12  # with the waits below: given up after about four hours
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=10), timedelta(hours=1)
+DOUBLINGS = 20  # after which a wait has long been the longest
 LONGEST_ASKED = timedelta(days=1)  # a Retry-After beyond this is not waited for
+LAST = timedelta(seconds=receiver.PATIENCE + 1)  # an attempt that begins so long before `until` has ended by then
 OTHERS = 5  # one in so many is sent because it is the longest due, be it the first of its announcement or not
 SAID = 500  # characters of an answer that are kept
 
@@ -83,7 +86,7 @@ def deliver(delivery_id: uuid.UUID) -> bool:
 
 def wait(attempts: int) -> timedelta:
     """How long after that many failed attempts: doubling, at most an hour, each with jitter between half and all."""
-    longest: timedelta = min(FIRST_WAIT * 2 ** (attempts - 1), LONGEST_WAIT)
+    longest: timedelta = min(FIRST_WAIT * 2 ** min(attempts - 1, DOUBLINGS), LONGEST_WAIT)
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
 
@@ -102,7 +105,9 @@ def _send(delivery: Delivery) -> str:
 
 
 def _is_moot(delivery: Delivery) -> bool:
-    """Whether it would ask people for what is over meanwhile. Machines are told in any case."""
+    """Whether it would ask people for what is over meanwhile. Machines are told in any case, while they listen."""
+    if delivery.transport == "aap":
+        return delivery.instance is None or not delivery.instance.delivery_url
     topic = registry.topic_of(delivery.event)
     if topic is None or delivery.transport == "webhook" or _is_card(delivery):
         return False
@@ -120,14 +125,17 @@ def _is_card(delivery: Delivery) -> bool:
 
 def _failed(delivery: Delivery, error: TransportError, milliseconds: int) -> None:
     """Keeps the answer; waits, gives up, and disables the channel where the other side wants no more."""
-    given_up = error.permanent or delivery.attempts >= ATTEMPTS
     said = str(error)[:SAID]
     with transaction.atomic():
+        pause = max(wait(delivery.attempts), min(error.retry_after or timedelta(), LONGEST_ASKED))
+        due_at = database_now() + pause
+        given_up = error.permanent or (
+            delivery.attempts >= ATTEMPTS if delivery.until is None else due_at > delivery.until - LAST
+        )
         if given_up:
             mine = _held(delivery).update(state=Delivery.State.FAILED, leased_until=None, error=said)
         else:
-            pause = max(wait(delivery.attempts), min(error.retry_after or timedelta(), LONGEST_ASKED))
-            mine = _held(delivery).update(due_at=database_now() + pause, leased_until=None, error=said)
+            mine = _held(delivery).update(due_at=due_at, leased_until=None, error=said)
         if mine and delivery.is_first:  # so nobody was told by it: whoever else is to hear of this comes as early
             Delivery.objects.filter(announcement=delivery.announcement_id, state=Delivery.State.DUE).update(
                 is_first=True
@@ -162,10 +170,11 @@ def _sendable(now: datetime) -> QuerySet[Delivery]:
 def _take(delivery_id: uuid.UUID) -> Delivery | None:
     now = database_now()
     sendable = _sendable(now).select_for_update(skip_locked=True, of=("self",)).filter(id=delivery_id)
-    delivery = sendable.select_related("announcement", "channel").first()
+    delivery = sendable.select_related("announcement", "channel", "instance").first()
     if delivery is None:
         return None
-    if delivery.attempts >= ATTEMPTS:  # every worker that took it died of it
+    over = delivery.attempts >= ATTEMPTS if delivery.until is None else now > delivery.until - LAST
+    if over:  # every worker that took it died of it, or none was there in time
         Delivery.objects.filter(id=delivery_id).update(
             state=Delivery.State.FAILED, leased_until=None, error="Every attempt ended without an answer."
         )

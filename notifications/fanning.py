@@ -52,14 +52,15 @@ def _fan_out(announcement_id: uuid.UUID) -> bool:
 
 def owed(announcement: Announcement, now: datetime) -> list[Delivery]:
     """Everything owed for an announcement; nothing where nobody registered for it."""
+    further = registry.further(announcement)
     topic = registry.topic_of(announcement.event)
     facts = topic.facts(announcement) if topic else None
     if topic is None or facts is None:
-        return []
+        return further
     found = [to_channel(channel, announcement, topic) for channel in _channels(announcement, facts)]
     if not facts.is_past:
         found += _to_people(announcement, topic, facts, now)
-    return found + cards.owed(announcement, found)
+    return found + cards.owed(announcement, found) + further
 
 
 def mark_first(deliveries: Sequence[Delivery], now: datetime) -> None:

@@ -9,6 +9,7 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
@@ -54,15 +55,16 @@ def post(url: str, *, body: bytes, headers: Mapping[str, str]) -> Answer:
 def request(
     method: str, url: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None, deadline: float = DEADLINE
 ) -> Answer:
-    """One request, to one checked address. Raises BadAddress or Unreachable."""
+    """One request, to one address, within `deadline` seconds once it is checked. Raises BadAddress or Unreachable."""
     parts = check_url(url)
     addresses = resolve(parts)
     path = parts.path or "/"
     target = f"{path}?{parts.query}" if parts.query else path
-    connection = _connect(parts, addresses)
+    end = time.monotonic() + deadline
+    connection = _connect(parts, addresses, end)
     # A server that trickles bytes is never idle for long: the clock, not the silence, ends it.
     late = threading.Event()
-    watch = threading.Timer(deadline, _hang_up, [connection, late])
+    watch = threading.Timer(max(end - time.monotonic(), 0.0), _hang_up, [connection, late])
     watch.daemon = True
     watch.start()
     try:
@@ -163,13 +165,19 @@ def _faces(address: Address) -> list[Address]:
     return faces
 
 
-def _connect(parts: SplitResult, addresses: list[str]) -> http.client.HTTPConnection:
-    """A connection to the first address that takes one. The certificate is checked against the name."""
+def _connect(parts: SplitResult, addresses: list[str], end: float) -> http.client.HTTPConnection:
+    """A connection to the first address that takes one by `end` (time.monotonic()).
+
+    The certificate is checked against the name.
+    """
     host, port = parts.hostname or "", _port(parts)
     problem: Exception | None = None
     for address in addresses:
+        left = end - time.monotonic()
+        if left <= 0:
+            break
         try:
-            raw = socket.create_connection((address, port), timeout=CONNECT)
+            raw = socket.create_connection((address, port), timeout=min(CONNECT, left))
         except OSError as error:
             problem = error
             continue

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from accounts.models import Membership, Organization, User
-from notifications.models import Announcement
+from notifications.models import Announcement, Delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,7 @@ class _Registry:
     cards: dict[str, Callable[[Announcement], Any]] = field(default_factory=dict)
     digests: list[Callable[[Membership, str], Iterable[Waiting]]] = field(default_factory=list)
     events: dict[str, str] = field(default_factory=dict)
+    further: list[Callable[[Announcement], Iterable[Delivery]]] = field(default_factory=list)
 
 
 _registry = _Registry()
@@ -103,6 +104,17 @@ def register_digest(waiting: Callable[[Membership, str], Iterable[Waiting]]) -> 
     """Has `waiting(membership, mode)` say what waits for a person when a digest is written."""
     if waiting not in _registry.digests:
         _registry.digests.append(waiting)
+
+
+def register_further(owed: Callable[[Announcement], Iterable[Delivery]]) -> None:
+    """Has `owed(announcement)` say to whom else an announcement is owed, besides people and channels."""
+    if owed not in _registry.further:
+        _registry.further.append(owed)
+
+
+def further(announcement: Announcement) -> list[Delivery]:
+    """What is owed for an announcement besides what people and channels are."""
+    return [delivery for owed in _registry.further for delivery in owed(announcement)]
 
 
 def topic_of(event: str) -> Topic | None:

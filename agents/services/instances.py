@@ -14,7 +14,7 @@ from agents.models import ApiKey, Instance, Provisioner
 from agents.models.key import PREFIXES
 from agents.services.by import Who, actor, check
 from agents.services.writing import public_id
-from agents.signals import instance_retired
+from agents.signals import instance_retired, receiver_removed
 from audit.clock import database_now
 from audit.leaf import Actor
 from audit.record import record
@@ -114,6 +114,8 @@ def change(
             setattr(row, column, value)
         row.delivery_since = None if remove else row.delivery_since or database_now()
         row.save(update_fields=[*_columns(None), "delivery_since"])
+    if remove:
+        receiver_removed.send(sender=Instance, instance=row)
     after = shown(row)
     if before != after:
         _write("change", row, by_provisioner(provisioner), {"before": before, "after": after})
@@ -145,6 +147,7 @@ def retire(*, instance: Instance, by: Who | Provisioner) -> Instance:
     if found.key.revoked_at is None:
         ApiKey.objects.filter(pk=found.key.pk, revoked_at=None).update(revoked_at=found.retired_at)
     _write("retire", found, who, {})
+    receiver_removed.send(sender=Instance, instance=found)
     instance_retired.send(sender=Instance, instance=found, by=who)
     return found
 

@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from gateway.app import Request
 
 log = structlog.get_logger(__name__)
-DELIVERS = False
 THREADS = 16
 AT_ONCE = 4  # of one provisioner: slow receivers of one keep nobody else waiting
 ISSUED = timedelta(days=7)  # for as long a repeated creation gets its credential again
@@ -165,8 +164,10 @@ def _replayed(provisioner: Provisioner, asked: Asked) -> Answer | None:
         return None
     if bytes(found.creation_hash) != asked.hash:
         return errors.KEY_REUSED
-    if found.retired_at or not found.issued:
+    if found.retired_at:
         return errors.INSTANCE_DELETED
+    if not found.issued:  # a week has passed: the credential is nobody's to hand out again
+        return errors.KEY_REUSED
     return _provisioned(found, vault.unseal(found.issued), 200)
 
 
@@ -197,8 +198,8 @@ def _made(provisioner: Provisioner, asked: Asked) -> Answer:
 
 def _verified(delivery: DeliveryBody, instance_id: uuid.UUID) -> Receiver | Answer:
     """The receiver, which has just shown that it expects this; else why it cannot be taken."""
-    if delivery.type != "webhook" or not DELIVERS:
-        return error(400, "delivery.type: this is not delivered here", "unsupported_delivery_type")
+    if delivery.type != "webhook":
+        return error(400, "delivery.type: only webhook is delivered here", "unsupported_delivery_type")
     try:
         receivers.verify(
             url=delivery.url,

@@ -1,11 +1,12 @@
 from .alert import Alert, AlertRule
 from .channel import TRANSPORTS, Channel
-from .delivery import Announcement, Attempt, Delivery
+from .delivery import WAYS, Announcement, Attempt, Delivery
 from .preference import Preference
 from .slack import SlackApp, SlackCall, SlackLink, SlackPost
 
 __all__ = [
     "TRANSPORTS",
+    "WAYS",
     "Alert",
     "AlertRule",
     "Announcement",

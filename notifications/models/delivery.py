@@ -4,8 +4,11 @@ from django.db import models
 from django.db.models.functions import Now
 
 from accounts.models import Organization
+from agents.models import Instance
 from audit.ids import new_id
 from notifications.models.channel import TRANSPORTS, Channel
+
+WAYS = [*TRANSPORTS, ("aap", "AAP receiver")]  # a receiver is no channel: it belongs to an instance of an agent
 
 
 class Announcement(models.Model):
@@ -43,9 +46,15 @@ class Delivery(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="deliveries")
     mode = models.CharField(max_length=4)
-    transport = models.CharField(max_length=8, choices=TRANSPORTS)
+    transport = models.CharField(max_length=8, choices=WAYS)
     channel = models.ForeignKey(
         Channel, models.SET_NULL, null=True, blank=True, related_name="deliveries", help_text="Empty: to a person."
+    )
+    instance = models.ForeignKey(
+        Instance, models.SET_NULL, null=True, blank=True, related_name="deliveries", help_text="Of an AAP client."
+    )
+    until = models.DateTimeField(
+        null=True, blank=True, help_text="Tried until then, however often; empty: a number of times."
     )
     address = models.CharField(max_length=2_048, help_text="As it was: an e-mail address, a Slack channel, a URL.")
     event = models.CharField(max_length=40, help_text="Such as approval.requested.")

@@ -1,9 +1,12 @@
-"""Deliveries: sent again by hand."""
+"""Deliveries: sent again by hand, and ended where nobody listens any more."""
+
+from typing import Any
 
 from django.db import transaction
 
 from accounts.by import By, check_by, tell
 from accounts.rules import Refused
+from agents.models import Instance
 from audit.clock import database_now
 from audit.ids import show_id
 from notifications import hints
@@ -23,6 +26,8 @@ def retry(*, delivery: Delivery, by: By) -> Delivery:
         if delivery.channel and not delivery.channel.is_active:
             raise Refused("The channel is disabled: enable it first.")
         now = database_now()
+        if delivery.until and delivery.until <= now:
+            raise Refused("The time in which this could be delivered is over: the client has to ask by itself.")
         values = {"state": Delivery.State.DUE, "due_at": now}
         if delivery.state == Delivery.State.FAILED:
             values["attempts"] = 0
@@ -38,3 +43,10 @@ def retry(*, delivery: Delivery, by: By) -> Delivery:
         hints.poke()
     delivery.refresh_from_db()
     return delivery
+
+
+def end(*, instance: Instance, **_: Any) -> None:
+    """Nothing more is sent to the receiver that this AAP instance had. A receiver of agents.signals."""
+    Delivery.objects.filter(instance=instance, state=Delivery.State.DUE).update(
+        state=Delivery.State.MOOT, leased_until=None, error=""
+    )

@@ -56,7 +56,7 @@ def send(delivery: Delivery) -> str:
         raise TransportError(str(error), disable=True) from error
     except http.Unreachable as error:
         raise TransportError(str(error)) from error
-    said = _said(answer)
+    said = words_of(answer)
     if 200 <= answer.status < 300:
         return said
     raise _refusal(answer, said, delivery.attempts, now)
@@ -70,7 +70,7 @@ def _refusal(answer: http.Answer, said: str, attempts: int, now: datetime) -> Tr
     if answer.status == 410:
         return TransportError(said, disable=True)
     if answer.status >= 500 or answer.status in (408, 425, 429):
-        return TransportError(said, retry_after=_retry_after(answer.headers.get("retry-after", ""), now))
+        return TransportError(said, retry_after=retry_after(answer.headers.get("retry-after", ""), now))
     is_redirect = 300 <= answer.status < 400
     enough = attempts >= GIVE_UP_REFUSED
     return TransportError(
@@ -80,7 +80,7 @@ def _refusal(answer: http.Answer, said: str, attempts: int, now: datetime) -> Tr
     )
 
 
-def _retry_after(value: str, now: datetime) -> timedelta | None:
+def retry_after(value: str, now: datetime) -> timedelta | None:
     """Seconds or an HTTP date (RFC 9110, 10.2.3); None for anything else."""
     value = value.strip()
     if value.isascii() and value.isdigit() and len(value) < 9:
@@ -93,6 +93,7 @@ def _retry_after(value: str, now: datetime) -> timedelta | None:
     return max(moment - now, timedelta())
 
 
-def _said(answer: http.Answer) -> str:
+def words_of(answer: http.Answer) -> str:
+    """What the delivery log keeps of an answer."""
     words = " ".join(answer.body.decode("utf-8", "replace").replace("\0", "\ufffd").split())
     return f"{answer.status} {words[:SHOWN]}".strip()

@@ -9,7 +9,7 @@ from accounts.access import requires
 from accounts.requests import MemberRequest
 from accounts.views.answers import told
 from audit.ids import read_id, show_id
-from notifications.models import TRANSPORTS, Channel, Delivery
+from notifications.models import WAYS, Channel, Delivery
 from notifications.services import deliveries as services
 
 PAGE = 50
@@ -23,7 +23,7 @@ def deliveries(request: MemberRequest) -> HttpResponse:
     rows = ever = Delivery.objects.filter(organization=request.organization, mode=request.mode)
     if asked["state"] in Delivery.State.values:
         rows = rows.filter(state=asked["state"])
-    if asked["transport"] in dict(TRANSPORTS):
+    if asked["transport"] in dict(WAYS):
         rows = rows.filter(transport=asked["transport"])
     if asked["event"]:
         rows = rows.filter(event=asked["event"][:40].replace("\0", ""))
@@ -43,7 +43,7 @@ def deliveries(request: MemberRequest) -> HttpResponse:
         "asked": asked,
         "state": asked["state"],
         "states": Delivery.State.choices,
-        "transports": TRANSPORTS,
+        "transports": WAYS,
         "channels": [(show_id("chn", channel.id), channel.name) for channel in channels],
         "ever": bool(found) or ever.exists(),
         "nav": "settings",

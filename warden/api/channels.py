@@ -18,6 +18,7 @@ from warden.api.endpoint import Call, endpoint
 from warden.api.errors import Failure
 
 Kind = Literal["email", "slack", "webhook"]
+Way = Literal["email", "slack", "webhook", "aap"]  # of a delivery: a receiver of AAP is no channel
 State = Literal["due", "sent", "failed", "moot"]
 Moment = Annotated[datetime, Meta(tz=True)]
 Words = list[Annotated[str, Meta(max_length=64, pattern=PLAIN)]]
@@ -107,7 +108,7 @@ class Delivery(Struct):
     id: str
     event: str
     target: str
-    transport: Kind
+    transport: Way
     address: str
     channel: str | None
     mode: Mode
