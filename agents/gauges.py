@@ -62,4 +62,8 @@ def _read(needs: Sequence[Need], mode: str) -> list[tuple[Need, Decimal]]:
 
 def _gauge(need: Need, used: Decimal) -> Gauge:
     limit = need.limit
-    return Gauge(need.name, limit.span, budgets.state(need, used), used, limit.most, limit.unit, need.ends)
+    if limit.unit:
+        words = f"{policy.show(used, limit.unit)} of {policy.show(limit.most, limit.unit)}"
+    else:
+        words = f"{int(used):,} of {int(limit.most):,}"
+    return Gauge(need.name, limit.span, words, used, limit.most, limit.unit, need.ends)

@@ -69,7 +69,8 @@ def _keep_inside(url: str, home: str, errors: list[str]) -> None:
 
 def check_accessible(page: Page) -> None:
     found = Axe().run(page, options=RULES).response["violations"]
-    assert [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found] == []
+    wrong = [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found]
+    assert wrong == [], wrong
 
 
 def picture(what: Page | Locator, name: str) -> None:

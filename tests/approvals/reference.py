@@ -230,7 +230,9 @@ class Reference:
             return "approval_expired" if overdue else "not_approved"
         if request.lapsed:
             return "approval_expired"
-        if self.paused or self.outcome(request) != "approved":
+        if self.paused:
+            return "paused"
+        if self.outcome(request) != "approved":
             return "policy_changed"
         request.claimed = True
         return "ok"

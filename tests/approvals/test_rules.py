@@ -48,6 +48,7 @@ def test_only_a_pending_request_before_its_deadline_can_change(state: str, secon
             rules.check_change(case, NOON)
         assert refused.value.code == code
         assert refused.value.status == 409
+    assert rules.can_change(replace(case, frozen=True), NOON) is (state == "pending")  # deadlines stand still
 
 
 def test_who_came_too_late_hears_who_decided_and_when() -> None:

@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from approvals.models import Approval, Review
 from tests import factories
+from tests.approvals.browsing import picture
 from tests.approvals.conftest import Acme, make_acme
 from tests.server import Server
 
@@ -40,8 +41,9 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
 
 def test_a_passkey_decides_what_a_password_does_not(page: Page, acme: Acme) -> None:
     acme.approver.set_password(factories.PASSWORD)
-    acme.approver.save(update_fields=["password"])
-    approval = factories.an_approval(agent=acme.bot, rule={"assurance": "stepup"})
+    acme.approver.email = "ann@example.com"
+    acme.approver.save(update_fields=["password", "email"])
+    approval = factories.an_approval(agent=acme.bot, amount="500.00", rule={"assurance": "stepup"})
     form = f"/approvals/{approval.approval_id}/approve"
 
     page.goto(f"/accounts/login/?next={form}")
@@ -58,10 +60,14 @@ def test_a_passkey_decides_what_a_password_does_not(page: Page, acme: Acme) -> N
     page.wait_for_url(lambda address: "webauthn/add" not in address)
 
     page.goto(form)
-    page.click("text=Confirm that it is you")
-    page.click("#mfa_webauthn_reauthenticate")
+    picture(page, "step-up")
+    page.get_by_text("Confirm that it is you").focus()  # from here on by keys
+    page.keyboard.press("Enter")
+    page.locator("#mfa_webauthn_reauthenticate").focus()
+    page.keyboard.press("Enter")
     expect(page.locator("form#decide")).to_be_visible()
-    page.click("form#decide button.confirm")
+    page.locator("form#decide button.confirm").focus()
+    page.keyboard.press("Enter")
     expect(page.get_by_text("Approved. The agent may go on.")).to_be_visible()
     assert Approval.objects.get().state == "approved"
     assert Review.objects.get().assurance == "stepup"
