@@ -54,6 +54,14 @@ for _page in (
     Page("agents:rules", "Approval rules", "Who decides, how many must, and by when.", "scale", "agents:read", 40),
     Page("agents:keys", "Keys", "What agents show to prove who they are.", "key-round", "agents:read", 50),
     Page(
+        "agents:privacy",
+        "Privacy",
+        "What is stored withheld or encrypted, and erasing a subject.",
+        "lock-keyhole",
+        "settings:read",
+        55,
+    ),
+    Page(
         "notifications:deliveries",
         "Deliveries",
         "Mail and messages that went out, or did not.",

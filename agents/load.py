@@ -14,9 +14,12 @@ from agents import models, policy
 from agents.code.compiled import compile_state
 from agents.code.state import State
 from agents.keys import KeyFacts
+from agents.models.privacy import EVERY
 from agents.policy import Policy
 from agents.policy.budgets import limits_of
+from agents.policy.names import covers
 from agents.spiffe import identities
+from audit import sealing
 from audit.canonical import canonical
 
 log = structlog.get_logger(__name__)
@@ -54,7 +57,13 @@ class Loaded:
     agents: Mapping[str, AgentFacts]  # by slug, by UUID text and by SPIFFE ID
     permissions: Mapping[str, PermissionFacts]
     authz_paths: frozenset[str]
+    privacy: tuple[tuple[str, sealing.Rule], ...] = ()  # what is stored covered: patterns of actions, and where
+    deny_when_late: bool = False  # high risk, while the record is not put in order
     shadow: Policy | None = None  # asked beside the policy; what it says is recorded and never answered
+
+    def covered(self, action: str) -> list[sealing.Rule]:
+        """The rules for what an action's context holds."""
+        return [rule for pattern, rule in self.privacy if pattern == EVERY or covers(pattern, action)]
 
 
 def find_key(key_hash: bytes) -> KeyFacts | None:
@@ -189,6 +198,8 @@ def _load(organization_id: uuid.UUID) -> Loaded:
             for permission in agent.permissions
         },
         frozenset(organization.authz_paths),
+        tuple((row.action, row.sealing) for row in organization.privacy_rules.all()),
+        organization.deny_when_late,
         _shadow(organization),
     )
 

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from agents.views import agents, connect, detail, git, keys, permissions, proposals, reviews, rules, tiers
+from agents.views import agents, connect, detail, git, keys, permissions, privacy, proposals, reviews, rules, tiers
 
 app_name = "agents"
 urlpatterns = [
@@ -52,6 +52,9 @@ urlpatterns = [
         reviews.review_record,
         name="review_record",
     ),
+    path("settings/privacy/", privacy.page, name="privacy"),
+    path("settings/privacy/<uuid:pk>/delete/", privacy.rule_delete, name="privacy_delete"),
+    path("settings/privacy/erase/", privacy.erase, name="privacy_erase"),
     path("permissions/versions/", permissions.version_list, name="versions"),
     path("permissions/versions/<int:number>/", permissions.version_body, name="version_body"),
 ]

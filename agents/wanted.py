@@ -10,6 +10,7 @@ from accounts.models import Organization
 from agents import policy
 from agents.load import load
 from audit import queries
+from audit.sealing import marks
 
 LOOKED_AT = 2_000  # refusals, the newest
 OFTEN = 3  # fewer may be somebody trying something out
@@ -62,7 +63,8 @@ def wanted(organization: Organization, *, since: datetime, now: datetime) -> lis
     for row in queries.find(organization.pk, search, size=LOOKED_AT).events:
         data = row.brief_data
         context = data.get("context")
-        if data.get("code") in CODES and isinstance(context, dict) and policy.is_action(row.action):
+        covered = any(marks(context))  # it would be judged by other values than it was
+        if not covered and data.get("code") in CODES and isinstance(context, dict) and policy.is_action(row.action):
             refusals[row.agent, row.action].append(_Refusal(row.at, context, str(data.get("environment") or "")))
     often = {key: found for key, found in refusals.items() if len(found) >= OFTEN}
     if not often:

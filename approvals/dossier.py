@@ -12,6 +12,7 @@ from approvals import comments, editing, rules, states
 from approvals.case import case_of, person_of
 from approvals.models import Approval, Comment, Edit, Grant, Review
 from approvals.rows import Row, row
+from approvals.uncovering import Shown, shown
 from audit.clock import database_now
 from audit.models import Event
 from audit.queries import trail
@@ -71,6 +72,7 @@ class Dossier:
     edits: list[Edit]
     asked: dict[str, Any] | None
     editable: bool
+    shown: Shown
     grant: Grant | None
     follows: Approval | None
     followed_by: Approval | None
@@ -107,7 +109,8 @@ def dossier(approval: Approval, membership: Membership, now: datetime) -> Dossie
         talk=talk(approval, membership),
         edits=list(approval.edits.select_related("user").order_by("id")),
         asked=json.loads(approval.asked_context) if approval.is_edited else None,
-        editable=bool(editing.fields(case.rule, approval.context_data)),
+        editable=not approval.is_covered and bool(editing.fields(case.rule, approval.context_data)),
+        shown=shown(approval, membership, now),
         grant=Grant.objects.filter(approval=approval).first(),
         follows=approval.follows,
         followed_by=approval.followed_by.first() if approval.code == states.CHANGES else None,

@@ -34,6 +34,7 @@ from notifications.outbox import announce
 
 RISKS = ("low", "medium", "high", "critical")
 SHOWN = 300  # characters of a value in the words for an agent
+COVERED = "Values of this request are withheld or encrypted: it cannot be changed. Deny it, and have it asked again."
 TWICE = "Another request asks exactly that already: decide that one, and deny this."
 
 
@@ -61,6 +62,8 @@ def plan(
     rules.check_person(case, person_of(organization.id, by.id))
     rules.check_assurance(case, assurance)
     rules.check_shown(case, digest)
+    if approval.is_covered:
+        raise rules.Refused(COVERED, "edit_covered")
     changed = editing.changes(case.rule, approval.context_data, values)
     context = {**approval.context_data, **{each.field: each.after for each in changed}}
     columns, words, wanted = _decide_again(approval, context, now)

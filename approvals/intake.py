@@ -87,6 +87,7 @@ class Held:
     asked: str | None = None  # the digest of what the agent asked, where a person changed it
     asked_context: str = ""
     by_aap: bool = False
+    policy_version: str = ""  # under which it was asked
 
     @property
     def approval_id(self) -> str:
@@ -432,6 +433,7 @@ def _held(request: Ask, now: datetime) -> Held:
         None,
         request.requesters,
         by_aap=request.by_aap,
+        policy_version=request.policy_version,
     )
 
 

@@ -15,6 +15,7 @@ from agents.assurance import LEVELS, SLACK
 from agents.models import Agent
 from approvals import states
 from audit.ids import new_id, show_id
+from audit.sealing import is_marked
 
 
 def still_waits(now: datetime) -> Q:
@@ -194,6 +195,11 @@ class Approval(models.Model):
     def context_data(self) -> dict[str, Any]:
         value: dict[str, Any] = json.loads(self.context)
         return value
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether values of its context are kept withheld or encrypted: read it by approvals.uncovering."""
+        return is_marked(self.context)
 
     @cached_property
     def permission_data(self) -> dict[str, Any]:

@@ -28,6 +28,8 @@ from notifications import hints
 from notifications.outbox import announce
 
 CHANNEL = "warden_approval"  # agents that wait listen here; see approvals.intake
+COVERED = "Values of this request are withheld or encrypted, and shown in Warden only: decide it there."
+ONE_BY_ONE = "Values of this request are withheld or encrypted: no more of its kind can be allowed with it."
 NOBODY = "Nobody decided in time"
 
 
@@ -86,6 +88,10 @@ def review(
                 shown_at=shown_at,
                 together=together,
             )
+            if approval.is_covered and via != "browser":
+                raise rules.Refused(COVERED, "covered")
+            if grant and approval.is_covered:
+                raise rules.Refused(ONE_BY_ONE, "grants")
             if grant:
                 check_terms(case.wide, approval.risk, approval.amount, approval.context_data, grant)
                 if verdict != "approve":

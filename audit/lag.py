@@ -19,6 +19,9 @@ WHERE e.written >= (SELECT xid::text::xid8 FROM audit_sequencer)
   AND NOT EXISTS (SELECT 1 FROM audit_leaf l WHERE l.event_id = e.id)
 """
 
+# Up to when the record is known to be in order, for who asks in passing; NULL: it is not what was signed, or never was.
+ORDERED = "(SELECT CASE WHEN refusal = '' THEN least(waiting_since, beat_at) END FROM audit_sequencer)"
+
 State = Literal["ok", "late", "stopped", "refused"]
 
 
@@ -28,6 +31,11 @@ def seconds(now: datetime, organization_id: uuid.UUID | None = None) -> float:
         cursor.execute(OLDEST, {"organization": organization_id})
         (oldest,) = cursor.fetchone()
     return max((now - oldest).total_seconds(), 0.0) if oldest else 0.0
+
+
+def is_late(ordered_at: datetime | None, now: datetime) -> bool:
+    """Whether events may have waited for their order for longer than LATE, by ORDERED."""
+    return ordered_at is None or (now - ordered_at).total_seconds() > LATE
 
 
 def state(now: datetime) -> State:

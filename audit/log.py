@@ -133,6 +133,9 @@ class Sequencer(models.Model):
         default=uuid.UUID(int=0), db_default=uuid.UUID(int=0), help_text="Of those written by it, up to this."
     )
     beat_at = models.DateTimeField(null=True, help_text="When it last said that it is there.")
+    waiting_since = models.DateTimeField(
+        null=True, help_text="As of then: the time of the first event that had no index yet."
+    )
     refusal = models.TextField(blank=True, db_default="", help_text="Why it does not go on; empty: it does.")
 
     class Meta:

@@ -13,6 +13,7 @@ from audit.ids import new_id, show_id
 from audit.leaf import read_body
 from audit.log import Checkpoint, Leaf, Log, Receipt, Sequencer, SigningKey, Tile, Verification  # noqa: F401 - Django looks here
 from audit.sentences import Part, icon, tell
+from audit.subjects import SubjectKey  # noqa: F401 - Django looks here
 
 # The kinds that make up most rows by far. A search for one of these fills its page soon from `event_page`; every other
 # kind is found by `event_kind`, which therefore costs the hot path nothing.

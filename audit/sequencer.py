@@ -131,8 +131,10 @@ class Sequencer:
     def _move(self, xid: int, event_id: uuid.UUID) -> None:
         self._beat = time.monotonic()
         self.connection.execute(
-            "UPDATE audit_sequencer SET xid = %s, event_id = %s, cluster = %s, beat_at = clock_timestamp()",
-            [xid, event_id, self._cluster],
+            "UPDATE audit_sequencer SET xid = %s, event_id = %s, cluster = %s, beat_at = clock_timestamp(),"
+            " waiting_since = (SELECT at FROM audit_event WHERE (written, id) > (%s::text::xid8, %s)"
+            " ORDER BY written, id LIMIT 1)",
+            [xid, event_id, self._cluster, str(xid), event_id],
         )
 
     def _write(self, events: list[TupleRow], now: datetime, notes: list[tuple[Open, str]]) -> None:

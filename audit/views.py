@@ -1,6 +1,7 @@
 """The audit page, an event's page, and the export."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from django.core.exceptions import BadRequest
 from django.core.handlers.asgi import ASGIRequest
@@ -20,7 +21,9 @@ from audit.models import Event
 from audit.names import names
 from audit.proofs import mark
 from audit.record import record
+from audit.sealing import is_marked, marked_as_erased
 from audit.sentences import SENTENCES
+from audit.subjects import keys_left
 
 FACETS = [("", "All"), ("allow", "Allowed"), ("ask", "Asked"), ("deny", "Denied")]
 
@@ -67,6 +70,7 @@ def detail(request: MemberRequest, evt_id: str) -> HttpResponse:
         {
             "event": event,
             "checked": verify_row(event),
+            "data": uncovered(event),
             "leaf": bytes(event.leaf).hex(),
             "command": f"(printf '\\0'; cat {event.event_id}.json) | sha256sum",
             "leaf_of": Leaf.objects.select_related("log").filter(event_id=event.id).first(),
@@ -126,6 +130,12 @@ def event_of(request: MemberRequest, evt_id: str) -> Event:
     if not event:
         raise Http404(evt_id)
     return event
+
+
+def uncovered(event: Event) -> Any:
+    """What the event says, to be looked at: values whose key was erased say so. Nothing is decrypted here."""
+    data = event.data
+    return marked_as_erased(data, keys_left(event.organization_id, data)) if is_marked(event.body) else data
 
 
 def attachment(name: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from django.conf import settings
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from agents import policy
 from agents.load import AgentFacts, KeyFacts, Loaded
@@ -20,7 +20,9 @@ from approvals.digest import digest
 from approvals.granting import Granted
 from audit import spans
 from audit.ids import new_id, show_id
+from audit.lag import is_late
 from audit.leaf import Entry, timestamp
+from audit.sealing import is_marked
 from gateway import metrics
 from gateway.answers import Answer
 from gateway.bodies import AuditProof, CheckAnswer
@@ -32,6 +34,9 @@ EDITED = "Not as asked: approved in a changed form"
 UNSAID = ("error", "condition_error")
 BECAUSE = 300  # characters
 STOPPED = {"organization_paused", "agent_paused", "action_paused"}
+GRAVE = {"high", "critical"}
+LATE = "record_late"
+TOO_LATE = "The record is not being put in order: high risk is denied until it is"
 LARGEST = Decimal(10) ** 20  # the first amount that an approval cannot show
 
 
@@ -56,18 +61,44 @@ def judge(job: Check, key: KeyFacts, loaded: Loaded, batch: Batch) -> Judged:
         decision = policy.decide(loaded.policy, request, batch.now)
     if decision.outcome == "ask" and decision.amount is not None and decision.amount >= LARGEST:
         decision = replace(decision, outcome="deny", code="amount_invalid", reason="Amount is too large to ask about")
+    decision = told(late(loaded, decision, batch), job.is_covered)
     needs = budgets.needs(loaded.policy.agents[str(agent.id)], decision, batch.now)
-    return Judged(job, key, loaded, agent, decision, _shadow(loaded, agent, request, decision, batch), needs)
+    shadow = _shadow(loaded, agent, request, decision, batch, job.is_covered)
+    return Judged(job, key, loaded, agent, decision, shadow, needs)
+
+
+def late(loaded: Loaded, decision: policy.Decision, batch: Batch) -> policy.Decision:
+    """The decision, or a denial: of high risk, where the organization wants it so while the record is late."""
+    permission = decision.permission
+    if not loaded.deny_when_late or decision.outcome == "deny" or permission is None or permission.risk not in GRAVE:
+        return decision
+    if not is_late(batch.ordered_at, batch.now):
+        return replace(decision, conditional=True)  # no client goes on with it from memory
+    return replace(decision, outcome="deny", code=LATE, reason=TOO_LATE, conditional=True)
+
+
+def told(decision: policy.Decision, is_covered: bool) -> policy.Decision:
+    """The decision as it may be kept and answered: of a context that is kept covered, what went wrong in a condition is
+    left out, as it may name a value.
+    """
+    if not is_covered or decision.code != "condition_error":
+        return decision
+    return replace(decision, reason=decision.reason.partition(": ")[0])
 
 
 def _shadow(
-    loaded: Loaded, agent: AgentFacts, request: policy.Request, decision: policy.Decision, batch: Batch
+    loaded: Loaded,
+    agent: AgentFacts,
+    request: policy.Request,
+    decision: policy.Decision,
+    batch: Batch,
+    is_covered: bool,
 ) -> dict[str, Any] | None:
     """What the shadow policy would say, where one is set; why, only where it differs. A stop is nothing to compare."""
     if loaded.shadow is None or decision.code in STOPPED:
         return None
     asked = replace(request, agent=agent.slug)
-    said = policy.decide(loaded.shadow, asked, batch.now)
+    said = told(policy.decide(loaded.shadow, asked, batch.now), is_covered)
     found: dict[str, Any] = {"outcome": said.outcome, "permission": said.permission.action if said.permission else None}
     return found if said.outcome == decision.outcome else {**found, "reason": said.reason[:BECAUSE]}
 
@@ -90,7 +121,7 @@ def _entry(judged: Judged, kind: str, result: str, reason: str, target: str = ""
             "permission": permission.action if permission else None,
             "policy_version": judged.loaded.policy.version,
             "environment": judged.key.environment,
-            "trace": [_line(looked) for looked in decision.trace],
+            "trace": [_line(looked, judged.job.is_covered) for looked in decision.trace],
             **({"shadow": judged.shadow} if judged.shadow else {}),
             **_sides(judged.job, judged.agent.spiffe_id),
             **data,
@@ -104,10 +135,12 @@ def _sides(job: Check, caller: str = "") -> dict[str, str]:
     return {name: value for name, value in sides if value}
 
 
-def _line(looked: policy.Looked) -> list[str]:
-    """One line of the trace. Why is kept where the verdict does not say it: what went wrong in a condition, or here."""
+def _line(looked: policy.Looked, is_covered: bool) -> list[str]:
+    """One line of the trace. Why is kept where the verdict does not say it: what went wrong in a condition, or here.
+    Of a context that is kept covered it is not: it may name a value.
+    """
     line = [looked.permission, looked.verdict]
-    return [*line, looked.because[:BECAUSE]] if looked.verdict in UNSAID else line
+    return [*line, looked.because[:BECAUSE]] if looked.verdict in UNSAID and not is_covered else line
 
 
 def settle(judged: Judged, batch: Batch) -> Answer:
@@ -119,7 +152,7 @@ def settle(judged: Judged, batch: Batch) -> Answer:
         "agent:check:allow" if allowed else "agent:check:deny",
         "allow" if allowed else "deny",
         decision.reason,
-        context=judged.job.context,
+        context=judged.job.stored,
     )
     return _answer(
         judged,
@@ -149,7 +182,7 @@ def ask(judged: Judged) -> intake.Ask:
             action=body.action,
             callee=judged.job.callee,
             environment=key.environment,
-            context=judged.job.context,
+            context=judged.job.stored,
             permission_id=permission.id,
             request_id=judged.job.request_id,
         ),
@@ -165,7 +198,7 @@ def ask(judged: Judged) -> intake.Ask:
         amount=decision.amount,
         currency=_currency(decision.currency),
         risk=permission.risk,
-        context=judged.job.context_text,
+        context=judged.job.stored_text,
         reasoning=body.reasoning or "",
         permission=kept.snapshot,
         rule=kept.rule,
@@ -195,7 +228,7 @@ def settle_ask(judged: Judged, reply: intake.Reply, batch: Batch) -> Answer:
                 ASKED,
                 held.approval_id,
                 digest=held.digest,
-                context=judged.job.context,
+                context=judged.job.stored,
                 reasoning=judged.job.body.reasoning or "",
             )
             return _answer(judged, batch, entry, status="pending", reason=ASKED, held=held)
@@ -211,7 +244,7 @@ def settle_ask(judged: Judged, reply: intake.Reply, batch: Batch) -> Answer:
                 reason,
                 held.approval_id,
                 digest=held.digest,
-                context=judged.job.context,
+                context=judged.job.stored,
                 receipt=receipts.claims(held, reply.approved_by, judged.loaded.policy.version),
             )
             return _answer(judged, batch, entry, allowed=True, status="allowed", reason=reason, held=held)
@@ -236,7 +269,7 @@ def settle_granted(judged: Judged, granted: Granted, batch: Batch) -> Answer:
         granted.grant_id,
         grant=granted.grant_id,
         use=granted.use,
-        context=judged.job.context,
+        context=judged.job.stored,
     )
     return _answer(judged, batch, entry, allowed=True, status="allowed", reason=reason, grant_id=granted.grant_id)
 
@@ -279,13 +312,18 @@ def _answer(
             approval_id=held.approval_id if held else UNSET,
             approval_url=approval_url(held) if held else UNSET,
             expires_at=timestamp(held.expires_at) if held and status == "pending" else UNSET,
-            effective_context=msgspec.Raw(held.context.encode()) if held and (allowed or code) else UNSET,
+            effective_context=effective(held) if held and (allowed or code) else UNSET,
             code=code or (held and held.code) or UNSET,
             grant_id=grant_id or UNSET,
             cacheable=cacheable,
         ),
         "requires_approval" if status == "pending" else judged.decision.code,
     )
+
+
+def effective(held: intake.Held) -> msgspec.Raw | UnsetType:
+    """What was approved; nothing where values of it are kept covered, as it is exactly what was asked then."""
+    return UNSET if is_marked(held.context) else msgspec.Raw(held.context.encode())
 
 
 def approval_url(held: intake.Held) -> str:

@@ -16,9 +16,11 @@ from approvals.standing import GONE, standing
 from approvals.thread import Said
 from audit.canonical import read_canonical
 from audit.leaf import timestamp
+from audit.sealing import is_marked, marks
+from audit.subjects import reveal_for_policy
 from gateway.answers import NO_APPROVAL, Answer, error, ok
 from gateway.bodies import ApprovalAnswer, Attachment, ClaimAnswer, CommentAnswer, DecisionAnswer
-from gateway.checking import approval_url
+from gateway.checking import LATE, approval_url, effective, late, told
 from gateway.jobs import Cancel, Claim, actor
 from gateway.writer import Batch
 
@@ -61,7 +63,7 @@ async def claim(job: Claim, key: KeyFacts, loaded: Loaded, batch: Batch) -> Answ
     late = held.claim_until is None or (held.claim_until <= batch.now and held.frozen_at is None)
     if held.lapsed_at is not None or late:
         return EXPIRED
-    if refused := _changed(held, loaded, batch) or await _unsound(held, batch):
+    if refused := await _changed(held, loaded, batch) or await _unsound(held, batch):
         batch.record(
             intake.entry(
                 held,
@@ -92,9 +94,9 @@ async def claim(job: Claim, key: KeyFacts, loaded: Loaded, batch: Batch) -> Answ
     return ok(show(claimed, batch.now))
 
 
-def _changed(held: Held, loaded: Loaded, batch: Batch) -> Changed | None:
+async def _changed(held: Held, loaded: Loaded, batch: Batch) -> Changed | None:
     """Why the policy of now does not carry this approval; None where it does. A stop may still end in time."""
-    context: dict[str, Any] = read_canonical(held.context)
+    stored: dict[str, Any] = read_canonical(held.context)
     permission_id = json.loads(held.permission)["id"]
     whole = digest(
         organization_id=held.organization_id,
@@ -103,14 +105,21 @@ def _changed(held: Held, loaded: Loaded, batch: Batch) -> Changed | None:
         action=held.action,
         callee=held.callee,
         environment=held.environment,
-        context=context,
+        context=stored,
         permission_id=permission_id,
         request_id=held.id if held.by_aap else None,
     )
     if whole != held.digest:
         return changed("What was approved is not what is stored")
+    context, is_covered = stored, is_marked(held.context)
+    if is_covered:
+        context = await reveal_for_policy(batch.connection, held.organization_id, stored)
+    if is_covered and any(marks(context)) and loaded.policy.version != held.policy_version:
+        return changed("The policy changed, and values that it may look at are withheld or erased: ask again")
     request = policy.Request(str(held.agent_id), held.action, context, held.environment or None, held.callee or None)
-    decision = policy.decide(loaded.policy, request, batch.now)
+    decision = told(late(loaded, policy.decide(loaded.policy, request, batch.now), batch), is_covered)
+    if decision.code == LATE:
+        return Changed(decision.reason, error(409, decision.reason, LATE))
     if decision.code in policy.STOPPED:
         return Changed(decision.reason, error(409, decision.reason, "paused"))
     if decision.outcome == "deny":
@@ -165,7 +174,7 @@ def show(held: Held, now: Any, thread: Iterable[Said] = (), receipt: str = "") -
         paused_at=timestamp(held.frozen_at) if held.frozen_at else UNSET,
         approval_url=approval_url(held),
         context=asked,
-        effective_context=context if approved else UNSET,
+        effective_context=effective(held) if approved else UNSET,
         decision=UNSET
         if status == states.PENDING
         else DecisionAnswer(

@@ -9,8 +9,10 @@ from agents.load import KeyFacts, Loaded
 from audit.canonical import canonical
 from audit.ids import read_id
 from audit.leaf import Actor
+from audit.sealing import MARK, is_marked
 from gateway.answers import FOREIGN_AGENT, NO_AGENT, NO_SCOPE, UNAUTHORIZED, Answer, ok
 from gateway.bodies import CheckAnswer, CheckBody, CommentBody, LogBody
+from gateway.parse import Malformed
 from gateway.writer import Job
 
 
@@ -50,7 +52,7 @@ class Asked(Job[Answer]):
 class Check(Asked):
     """`callee` is whom the action is done to, `trace_id` the trace it is part of, where the asker says so."""
 
-    __slots__ = ("body", "callee", "context", "context_text", "counted", "request_id", "trace_id")
+    __slots__ = ("body", "callee", "context", "counted", "request_id", "stored", "stored_text", "trace_id")
     endpoint = "check"
     is_kept = False  # whether it is kept beside the record, and so needs the careful lane
 
@@ -59,9 +61,21 @@ class Check(Asked):
         self.body = body
         self.callee = self.trace_id = ""
         self.context: dict[str, Any] = body.context or {}
-        self.context_text = canonical(self.context)
+        self.stored: dict[str, Any] = self.context  # as it may be kept: see gateway.covering
+        self.stored_text = unmarked(canonical(self.context))
         self.counted: tuple[str, str, str] | None = None  # as gateway.metrics.checked() wants it
         self.request_id: uuid.UUID | None = None  # where this call is a request of its own, whatever is alike
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether something of its context is kept covered."""
+        return self.stored is not self.context
+
+    def cover(self, stored: dict[str, Any]) -> None:
+        self.stored, self.stored_text = stored, canonical(stored)
+
+    def uncover(self) -> None:
+        self.cover(self.context)
 
     def agent_id(self, key: KeyFacts, loaded: Loaded) -> uuid.UUID:
         return loaded.agents[self.body.agent_id].id
@@ -81,25 +95,39 @@ class Check(Asked):
 
     def body_hash(self) -> bytes:
         body = self.body
-        text = canonical([body.agent_id, body.action, self.context, body.reasoning, body.expires_in])
+        text = canonical([body.agent_id, body.action, self.stored, body.reasoning, body.expires_in])
         return hashlib.sha256(text.encode()).digest()
 
 
 class Log(Asked):
-    __slots__ = ("approval_id", "body")
+    __slots__ = ("approval_id", "body", "stored")
     endpoint = "log"
 
     def __init__(self, key_hash: bytes, body: LogBody, idempotency_key: str | None) -> None:
         super().__init__(key_hash, idempotency_key)
         self.body = body
         self.approval_id = read_id("apr", body.approval_id) if body.approval_id else None
+        self.stored = body.context
+        if body.context:
+            unmarked(canonical(body.context))
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether something of its context is kept covered."""
+        return self.stored is not self.body.context
+
+    def cover(self, stored: dict[str, Any]) -> None:
+        self.stored = stored
+
+    def uncover(self) -> None:
+        self.stored = self.body.context
 
     def agent_id(self, key: KeyFacts, loaded: Loaded) -> uuid.UUID:
         return loaded.agents[self.body.agent_id].id
 
     def body_hash(self) -> bytes:
         body = self.body
-        fields = [body.agent_id, body.action, body.status, body.context, body.approval_id, body.decision_id]
+        fields = [body.agent_id, body.action, body.status, self.stored, body.approval_id, body.decision_id]
         return hashlib.sha256(canonical([*fields, body.ip_address]).encode()).digest()
 
 
@@ -140,6 +168,13 @@ class Cancel(Asked):
     def __init__(self, key_hash: bytes, approval_id: uuid.UUID) -> None:
         super().__init__(key_hash)
         self.approval_id = approval_id
+
+
+def unmarked(text: str) -> str:
+    """The same text. Raises Malformed where it holds the mark of what is kept covered: that is Warden's alone."""
+    if is_marked(text):
+        raise Malformed(f"context: {MARK} is reserved")
+    return text
 
 
 def actor(facts: KeyFacts, slug: str) -> Actor:

@@ -7,7 +7,7 @@ from typing import Any
 from agents.load import KeyFacts, Loaded
 from approvals import intake
 from approvals.granting import Granted
-from gateway import budgeting, checking, claiming, talking, telling
+from gateway import budgeting, checking, claiming, covering, talking, telling
 from gateway.aap import calls
 from gateway.answers import UNAUTHORIZED, Answer
 from gateway.idempotency import Keys, Scoped
@@ -65,10 +65,9 @@ class Lanes:
     async def _quick(self, batch: Batch, jobs: list[Asked]) -> None:
         era = await self._era(batch, jobs)
         limited: list[checking.Judged] = []
-        for job in jobs:
-            admitted = await self._admit(job, batch, era)
-            if admitted is None:
-                continue
+        let_in = [(job, found) for job in jobs if (found := await self._admit(job, batch, era))]
+        await covering.cover(batch, let_in)
+        for job, admitted in let_in:
             if isinstance(job, Check):
                 judged = checking.judge(job, *admitted, batch)
                 if judged.decision.outcome == "ask":
@@ -96,10 +95,11 @@ class Lanes:
                 todo.append(job)
             else:
                 keyed.setdefault((job.scope(*found), job.idempotency_key), []).append(job)
+        await covering.cover(batch, admitted.items())
         keys = Keys(batch)
         todo += await keys.open(keyed)
         asked_about = calls.Calls(batch)
-        todo = await asked_about.open(todo, admitted)
+        todo = await asked_about.open(calls.refuse_covered(todo), admitted)
         asks: list[checking.Judged] = []
         limited: list[checking.Judged] = []
         # Locks are taken in one order, so that two processes never wait for each other in a circle.

@@ -29,7 +29,7 @@ def entry(job: Log, key: KeyFacts, loaded: Loaded, target: str = "") -> Entry:
         action=body.action,
         target=target,
         result=body.status,
-        data={"context": body.context, "ip_address": body.ip_address},
+        data={"context": job.stored, "ip_address": body.ip_address},
     )
 
 
@@ -49,7 +49,7 @@ async def tell(job: Log, key: KeyFacts, loaded: Loaded, batch: Batch, target: st
             organization_id=str(key.organization_id),
             action=body.action,
             status=body.status,
-            context=body.context,
+            context=job.stored,
             created_at=timestamp(row.at),
         )
     )

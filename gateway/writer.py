@@ -17,6 +17,7 @@ import structlog
 from psycopg import AsyncConnection, AsyncCursor
 
 from audit import spans
+from audit.lag import ORDERED
 from audit.leaf import COLUMNS, Entry, Row, row
 from gateway import metrics
 
@@ -54,7 +55,7 @@ LOST_THE_RACE = (
     psycopg.errors.SerializationFailure,
     psycopg.errors.QueryCanceled,
 )
-BEGIN = "BEGIN; SELECT clock_timestamp(), value FROM agents_epoch"
+BEGIN = f"BEGIN; SELECT clock_timestamp(), value, {ORDERED} FROM agents_epoch"  # noqa: S608
 
 
 class Outdated(Exception):
@@ -78,12 +79,17 @@ def session(conninfo: dict[str, Any]) -> dict[str, Any]:
 
 
 class Batch:
-    """One open transaction: its connection, its time (the database's clock), its epoch, what it will record."""
+    """One open transaction: its connection, its time (the database's clock), its epoch, what it will record; and
+    up to when the record was in order.
+    """
 
-    def __init__(self, connection: AsyncConnection[Any], now: datetime, epoch: int) -> None:
+    def __init__(
+        self, connection: AsyncConnection[Any], now: datetime, epoch: int, ordered_at: datetime | None = None
+    ) -> None:
         self.connection = connection
         self.now = now
         self.epoch = epoch
+        self.ordered_at = ordered_at
         self.rows: list[Row] = []
         self.after: list[Callable[[], None]] = []  # what may only happen once this is durable
 

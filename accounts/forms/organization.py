@@ -56,6 +56,12 @@ class OrganizationForm(forms.Form):
         help_text="One proposes a change of agents, tiers and rules, another accepts it. Only owners change this.",
     )
 
+    deny_when_late = forms.BooleanField(
+        label="Deny high risk while the record is late",
+        required=False,
+        help_text="Where the record was not put in order for 60 seconds, what is of high or critical risk is denied.",
+    )
+
     def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
         cooldown, cooldown_unit = split_seconds(organization.cooldown_seconds)
         claim, claim_unit = split_seconds(organization.claim_seconds)
@@ -68,6 +74,7 @@ class OrganizationForm(forms.Form):
             "claim_unit": claim_unit,
             "authz_paths": ", ".join(organization.authz_paths),
             "policy_by_two": organization.policy_by_two,
+            "deny_when_late": organization.deny_when_late,
         }
         super().__init__(*args, **kwargs | {"initial": initial})
 
@@ -111,6 +118,7 @@ class OrganizationForm(forms.Form):
             "claim_seconds": data["claim"] * data["claim_unit"],
             "authz_paths": data["authz_paths"],
             "policy_by_two": data["policy_by_two"],
+            "deny_when_late": data["deny_when_late"],
         }
 
 

@@ -63,6 +63,9 @@ class Organization(models.Model):
     policy_by_two = models.BooleanField(
         default=False, help_text="Whether one person proposes a change of the policy and another accepts it."
     )
+    deny_when_late = models.BooleanField(
+        default=False, help_text="Whether high and critical risk is denied while the record is not put in order."
+    )
     created_at = models.DateTimeField(db_default=Now())
     members = models.ManyToManyField("accounts.User", through="Membership", related_name="organizations")
 

@@ -16,7 +16,15 @@ from accounts.signals import organization_created
 from audit.clock import database_now
 from audit.ids import show_id
 
-CHANGEABLE = ("name", "environments", "cooldown_seconds", "claim_seconds", "authz_paths", "policy_by_two")
+CHANGEABLE = (
+    "name",
+    "environments",
+    "cooldown_seconds",
+    "claim_seconds",
+    "authz_paths",
+    "policy_by_two",
+    "deny_when_late",
+)
 
 
 def _slug(name: str, number: int) -> str:

@@ -7,7 +7,7 @@ from allauth.account.internal.flows.login import record_authentication
 from allauth.account.utils import perform_login
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.forms import Form
+from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse
 from django.utils.http import url_has_allowed_host_and_scheme
 
@@ -27,7 +27,7 @@ def told(request: HttpRequest, success: str) -> Iterator[None]:
 
 
 @contextmanager
-def told_in(form: Form) -> Iterator[None]:
+def told_in(form: BaseForm) -> Iterator[None]:
     """Puts a refusal into the form, which is then not valid any more: nothing that was typed is lost."""
     try:
         yield
@@ -38,7 +38,7 @@ def told_in(form: Form) -> Iterator[None]:
             form.add_error(field if field in form.fields else None, errors)
 
 
-def status_of(form: Form) -> int:
+def status_of(form: BaseForm) -> int:
     """422 for a page that shows a form with errors, so that htmx and scripts can tell; else 200."""
     return 422 if form.is_bound and form.errors else 200
 

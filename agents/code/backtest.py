@@ -9,6 +9,7 @@ from accounts.models import Organization
 from agents import policy
 from audit import queries
 from audit.models import Event
+from audit.sealing import is_marked
 
 PAGE = 1_000  # events at once
 EXAMPLES = 100
@@ -67,6 +68,9 @@ def replay(
 def _look(found: Replay, compiled: policy.Policy, event: Event) -> None:
     data = event.data
     context = data.get("context")
+    if is_marked(event.body):  # what the policy judged is not there any more, or only for who decides
+        found.skipped += 1
+        return
     if not isinstance(context, dict) or not event.agent or event.result not in ("allow", "ask", "deny"):
         found.skipped += 1
         return

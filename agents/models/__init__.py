@@ -4,6 +4,7 @@ from .code import AppliedPolicy, PolicyProposal, ShadowPolicy
 from .instance import Instance, Provisioner
 from .key import ApiKey
 from .permission import Permission
+from .privacy import PrivacyRule
 from .review import PermissionReview, ReviewItem, ReviewReminder
 from .rule import ApprovalRule
 from .spending import Spending
@@ -22,6 +23,7 @@ __all__ = [
     "PermissionReview",
     "PolicyProposal",
     "PolicyVersion",
+    "PrivacyRule",
     "Provisioner",
     "ReviewItem",
     "ReviewReminder",

@@ -44,11 +44,15 @@ def card_of(approval: Approval, now: datetime) -> Card:
     is_open = state == states.PENDING
     facts, context, reasoning = _facts(approval), drawn(laid_out(approval.context), lines=True), _reasoning(approval)
     what = sentence_of(approval)
-    fits = max(len(context), len(reasoning), len(what)) <= LIMIT and max(len(field["text"]) for field in facts) <= FIELD
+    longest = max(len(context), len(reasoning), len(what))
+    short = longest <= LIMIT and max(len(field["text"]) for field in facts) <= FIELD
+    fits = short and not approval.is_covered
     blocks = [section(_cut(what, LIMIT)), {"type": "section", "fields": [_short(field) for field in facts]}]
     if fits:
         blocks += [section(reasoning)] if reasoning else []
         blocks += [_small("The request, exactly:"), section(context)]
+    elif approval.is_covered:
+        blocks.append(_small("Values of it are withheld or encrypted: read it in Warden."))
     else:
         blocks.append(_small(f"Too long for Slack ({len(approval.context):,} characters): read it whole in Warden."))
     if is_open:

@@ -77,7 +77,7 @@ def show(
 
 def _grantable(approval: Approval, rule: rules.Rule, verdict: str | None, posted: Any) -> dict[str, Any]:
     """What the form to approve offers of a grant: nothing where there can be none. At first all stays."""
-    if verdict != "approve" or terms.why_not(rule, approval.risk):
+    if approval.is_covered or verdict != "approve" or terms.why_not(rule, approval.risk):
         return {}
     names = terms.fields(approval.context_data)
     kept = {name: posted is None or bool(posted.get(f"same:{name}")) for name in names}

@@ -117,6 +117,16 @@ def seconds(duration: str) -> int:
     return min(int(duration[:-1]) * UNITS[duration[-1]], LONGEST)
 
 
+def refuse_covered(jobs: list[Asked]) -> list[Asked]:
+    """Answers the calls of which a privacy rule lets something not be kept: they could not be given back as they were
+    sent. Returns the others.
+    """
+    for job in jobs:
+        if isinstance(job, Ask) and job.is_covered:
+            job.answer = errors.COVERED
+    return [job for job in jobs if job.answer is not errors.COVERED]
+
+
 class Calls:
     """The calls that are asked about in one batch."""
 

@@ -40,6 +40,11 @@ NOT_CONSUMED = error(409, "There is no outcome before the approval is consumed",
 OTHER_OUTCOME = error(409, "Another outcome was reported already", "outcome_conflict")
 INSTANCE_DELETED = error(409, "The instance that this key made is retired", "instance_deleted")
 NOT_VERIFIED = "webhook_verification_failed"
+COVERED = error(
+    403,
+    "Privacy rules cover values of this call, and a call is given back as it was sent: ask about it over /sdk/check",
+    "covered_by_privacy",
+)
 NO_AGENT = error(403, "This credential speaks for every agent: AAP needs one of a single agent")
 NOT_AN_INSTANCE = error(403, "A provisioner token manages instances; requests need an instance's credential")
 NOT_A_PROVISIONER = error(403, "An instance's credential makes requests; instances need a provisioner token")

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from audit import kept, note, signing
 from audit.connection import conninfo
-from audit.log import Checkpoint, Log, SigningKey
+from audit.log import Checkpoint, Log, Sequencer, SigningKey
 from audit.models import Event
 from audit.signing import Refused
 from tests import factories
@@ -244,3 +244,17 @@ def call(*words: str) -> str:
     out = io.StringIO()
     call_command(*words, stdout=out)
     return out.getvalue()
+
+
+def test_it_says_since_when_events_wait_behind_a_slow_transaction() -> None:
+    organization = factories.an_organization()
+    with psycopg.connect(**conninfo()) as slow:
+        slow.execute("SELECT pg_current_xact_id()")
+        [event] = some_events(organization.id)
+        with session() as running:
+            running.turn()
+            assert Sequencer.objects.get().waiting_since == event.at
+            slow.rollback()
+            running._beat = 0.0
+            running.turn()
+            assert Sequencer.objects.get().waiting_since is None

@@ -302,6 +302,7 @@ class Organization(Struct):
     claim_seconds: int
     authz_paths: list[str]
     policy_by_two: bool
+    deny_when_late: bool
     single_operator_since: Annotated[
         Moment | None, Meta(description="While this is set, people may approve what their own agents ask.")
     ]
@@ -588,6 +589,7 @@ def organization(row: accounts.Organization) -> Organization:
         claim_seconds=row.claim_seconds,
         authz_paths=row.authz_paths,
         policy_by_two=row.policy_by_two,
+        deny_when_late=row.deny_when_late,
         single_operator_since=row.single_operator_since,
         single_operator_by=row.single_operator_by,
         created_at=row.created_at,

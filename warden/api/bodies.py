@@ -363,6 +363,10 @@ class ChangeOrganization(Struct, forbid_unknown_fields=True):
         bool | UnsetType,
         Meta(description="One proposes a change of the policy, another accepts. Only owners set it."),
     ] = UNSET
+    deny_when_late: Annotated[
+        bool | UnsetType,
+        Meta(description="High and critical risk is denied while the record was not put in order for 60 seconds."),
+    ] = UNSET
 
 
 class SingleOperator(Struct, forbid_unknown_fields=True):
