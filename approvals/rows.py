@@ -15,6 +15,9 @@ from approvals import rules
 from approvals.case import cases, person_of
 from approvals.models import Approval
 from approvals.sentence import Sentence, sentence
+from audit.sealing import is_marked
+
+COVERED = "Values of it are withheld or encrypted, and shown by itself only: open this one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ def rows(approvals: Iterable[Approval], membership: Membership, now: datetime) -
 def row(approval: Approval, case: rules.Case, person: rules.Person, now: datetime) -> Row:
     """One line. Takes the short context where the query brought one, so that a long one is not read for a line."""
     tally = rules.tally(case)
-    context = json.loads(getattr(approval, "short_context", None) or approval.context)
+    kept = getattr(approval, "short_context", None) or approval.context
+    context = json.loads(kept)
     return Row(
         approval=approval,
         href=reverse("approvals:detail", args=[approval.approval_id]),
@@ -57,7 +61,7 @@ def row(approval: Approval, case: rules.Case, person: rules.Person, now: datetim
         tally=tally,
         needed=tally.needed,
         why_not=rules.why_not(case, person, now),
-        why_not_together=rules.why_not(case, person, now, together=True),
+        why_not_together=COVERED if is_marked(kept) else rules.why_not(case, person, now, together=True),
     )
 
 

@@ -28,7 +28,7 @@ from notifications import hints
 from notifications.outbox import announce
 
 CHANNEL = "warden_approval"  # agents that wait listen here; see approvals.intake
-COVERED = "Values of this request are withheld or encrypted, and shown in Warden only: decide it there."
+COVERED = "Values of this request are withheld or encrypted, and shown on its own page only: decide it there."
 ONE_BY_ONE = "Values of this request are withheld or encrypted: no more of its kind can be allowed with it."
 NOBODY = "Nobody decided in time"
 
@@ -88,7 +88,7 @@ def review(
                 shown_at=shown_at,
                 together=together,
             )
-            if approval.is_covered and via != "browser":
+            if approval.is_covered and (via != "browser" or together):
                 raise rules.Refused(COVERED, "covered")
             if grant and approval.is_covered:
                 raise rules.Refused(ONE_BY_ONE, "grants")

@@ -65,7 +65,7 @@ def _log(folder: Path, log: Log, connection: psycopg.Connection[Any], since: dat
     own.mkdir(exist_ok=True)
     newest = log.checkpoints.order_by("-size").first()
     size = newest.size if newest else 0
-    first = _first(log, since, size) if since else 0
+    first = max(log.first, _first(log, since, size) if since else 0)
     if first:
         hashes = [note.encode(each) for each in proofs.subtrees(log, first)]
         (own / "start.json").write_text(json.dumps({"subtrees": hashes}))
@@ -117,6 +117,7 @@ def _manifest(log: Log, first: int, size: int) -> dict[str, Any]:
         "organization": str(log.organization_id),
         "mode": log.mode,
         "first": first,
+        "kept_from": log.first,
         "size": size,
     }
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from audit.signing import Connection
 
 log = structlog.get_logger(__name__)
-COMMAND = ("verify_record", "--json")
+COMMAND = ("keep_record", "--json")
 PATIENCE = 10.0  # seconds for it to end when it is told to
 # Due a day after the last time; the first time, a day after the first checkpoint.
 DUE = """

@@ -20,6 +20,9 @@ class Log(models.Model):
     organization_id = models.UUIDField()
     mode = models.CharField(max_length=4, blank=True, help_text="live, test or, of the organization as a whole, empty.")
     origin = models.CharField(max_length=200, unique=True, help_text="C2SP: a URL without a scheme.")
+    first = models.BigIntegerField(
+        default=0, db_default=0, help_text="Events before this index were deleted when their time was over."
+    )
 
     class Meta:
         constraints = [

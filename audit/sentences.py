@@ -92,6 +92,7 @@ _OTHERS = {
     "agent:delete": Sentence("trash-2", "{actor} deleted the agent {agent}"),
     "privacy:create": Sentence("lock-keyhole", "{actor} made a privacy rule: {named}"),
     "privacy:delete": Sentence("lock-keyhole-open", "{actor} deleted a privacy rule: {named}"),
+    "record:retention": Sentence("archive-x", "{events} events from before {before} are let go: their time is over"),
     "subject:erase": Sentence("eraser", "{actor} erased a subject[: {reason}]"),
     "approval:reveal": Sentence("eye", "{actor} was shown encrypted values of {target}"),
     "agent:audit": Sentence("clipboard-check", "{actor} reviewed all that {agent} may do"),

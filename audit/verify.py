@@ -8,7 +8,7 @@ from typing import NamedTuple
 import structlog
 from django.db import connection, transaction
 
-from audit import bundle, merkle, note
+from audit import bundle, merkle, note, proofs
 from audit.clock import database_now
 from audit.leaf import leaf_hash
 from audit.log import Log, SigningKey, Verification
@@ -28,10 +28,11 @@ def verify_all() -> list[Verification]:
 
 
 def verify_log(each: Log) -> Verification:
-    """Recomputes every leaf and the root, and holds them against the last checkpoint."""
+    """Recomputes every leaf that is kept and the root, and holds them against the last checkpoint."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        each.refresh_from_db(fields=["first"])
         head = each.checkpoints.order_by("-size").first()
         found = _verify(each, head.size, bytes(head.root), head.note) if head else Found("It has no checkpoint.")
     if found.problem:
@@ -42,8 +43,11 @@ def verify_log(each: Log) -> Verification:
 
 
 def _verify(each: Log, size: int, root: bytes, signed: str) -> Found:
-    tree = Tree()
-    for rows in bundle.rows(connection.connection, each, 0, size):
+    try:
+        tree = Tree.read(each.first, proofs.tiles(each, merkle.edges(each.first)))
+    except ValueError:
+        return Found("The tree is damaged.")
+    for rows in bundle.rows(connection.connection, each, each.first, size):
         leaves: list[bytes] = []
         for row in rows:
             at, hashes, leaf, body = row[:4]

@@ -62,6 +62,18 @@ class OrganizationForm(forms.Form):
         help_text="Where the record was not put in order for 60 seconds, what is of high or critical risk is denied.",
     )
 
+    retention_months = forms.IntegerField(
+        label="Keep the record for (months)",
+        min_value=6,
+        max_value=1_200,
+        help_text="Older events are deleted month by month; proofs of what is younger hold. Only owners change this.",
+    )
+    legal_hold = forms.BooleanField(
+        label="Legal hold",
+        required=False,
+        help_text="While it is set, nothing of the record is deleted, however old. Only owners change this.",
+    )
+
     def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
         cooldown, cooldown_unit = split_seconds(organization.cooldown_seconds)
         claim, claim_unit = split_seconds(organization.claim_seconds)
@@ -75,6 +87,8 @@ class OrganizationForm(forms.Form):
             "authz_paths": ", ".join(organization.authz_paths),
             "policy_by_two": organization.policy_by_two,
             "deny_when_late": organization.deny_when_late,
+            "retention_months": organization.retention_months,
+            "legal_hold": organization.legal_hold,
         }
         super().__init__(*args, **kwargs | {"initial": initial})
 
@@ -119,6 +133,8 @@ class OrganizationForm(forms.Form):
             "authz_paths": data["authz_paths"],
             "policy_by_two": data["policy_by_two"],
             "deny_when_late": data["deny_when_late"],
+            "retention_months": data["retention_months"],
+            "legal_hold": data["legal_hold"],
         }
 
 

@@ -66,6 +66,15 @@ class Organization(models.Model):
     deny_when_late = models.BooleanField(
         default=False, help_text="Whether high and critical risk is denied while the record is not put in order."
     )
+    retention_months = models.PositiveSmallIntegerField(
+        default=36,
+        db_default=36,
+        validators=[MinValueValidator(6), MaxValueValidator(1_200)],
+        help_text="How long events of the record are kept.",
+    )
+    legal_hold = models.BooleanField(
+        default=False, db_default=False, help_text="While it is set, nothing of the record is let go."
+    )
     created_at = models.DateTimeField(db_default=Now())
     members = models.ManyToManyField("accounts.User", through="Membership", related_name="organizations")
 

@@ -24,7 +24,10 @@ CHANGEABLE = (
     "authz_paths",
     "policy_by_two",
     "deny_when_late",
+    "retention_months",
+    "legal_hold",
 )
+OWNERS = ("policy_by_two", "retention_months", "legal_hold")  # only they change these
 
 
 def _slug(name: str, number: int) -> str:
@@ -76,7 +79,7 @@ def change(*, organization: Organization, by: By, **changes: Any) -> Organizatio
         organization = lock(organization)
         check_by(by, organization, "settings:write")
         before = {name: getattr(organization, name) for name in changes}
-        if changes.get("policy_by_two", organization.policy_by_two) != organization.policy_by_two:
+        if any(name in changes and changes[name] != before[name] for name in OWNERS):
             check_by(by, organization, "owners:write")
         for name, value in changes.items():
             setattr(organization, name, clean_name(value, 120) if name == "name" else value)

@@ -151,9 +151,9 @@ def decide(asked: Approval, by: User, acme: Acme, **more: Any) -> Approval:
 
 def test_it_is_decided_where_its_values_are_shown_and_nothing_more_is_allowed_with_it(acme: Acme) -> None:
     asked = covered(acme)
-    for via in ("slack", "api"):
-        with pytest.raises(rules.Refused, match="shown in Warden only"):
-            decide(asked, acme.approver, acme, via=via)
+    for way in ({"via": "slack"}, {"via": "api"}, {"together": True}):
+        with pytest.raises(rules.Refused, match="shown on its own page only"):
+            decide(asked, acme.approver, acme, **way)
     terms = Terms(minutes=5, uses=2)
     with pytest.raises(rules.Refused, match="no more of its kind"):
         decide(asked, acme.approver, acme, grant=terms)

@@ -303,6 +303,8 @@ class Organization(Struct):
     authz_paths: list[str]
     policy_by_two: bool
     deny_when_late: bool
+    retention_months: int
+    legal_hold: bool
     single_operator_since: Annotated[
         Moment | None, Meta(description="While this is set, people may approve what their own agents ask.")
     ]
@@ -590,6 +592,8 @@ def organization(row: accounts.Organization) -> Organization:
         authz_paths=row.authz_paths,
         policy_by_two=row.policy_by_two,
         deny_when_late=row.deny_when_late,
+        retention_months=row.retention_months,
+        legal_hold=row.legal_hold,
         single_operator_since=row.single_operator_since,
         single_operator_by=row.single_operator_by,
         created_at=row.created_at,

@@ -367,6 +367,13 @@ class ChangeOrganization(Struct, forbid_unknown_fields=True):
         bool | UnsetType,
         Meta(description="High and critical risk is denied while the record was not put in order for 60 seconds."),
     ] = UNSET
+    retention_months: (
+        Annotated[int, Meta(ge=6, le=1_200, description="How long events of the record are kept. Only owners set it.")]
+        | UnsetType
+    ) = UNSET
+    legal_hold: Annotated[
+        bool | UnsetType, Meta(description="While it is set, nothing of the record is let go. Only owners set it.")
+    ] = UNSET
 
 
 class SingleOperator(Struct, forbid_unknown_fields=True):

@@ -50,7 +50,7 @@ def verify_export(
             log.check(progress=progress)
             for stray in said.get("strays", []):
                 raise Failed(f"{stray} is in the record, but was never put in order")
-            result |= {"first": log.first, "size": log.size, "root": log.range.root().hex()}
+            result |= {"first": log.first, "kept_from": log.kept_from, "size": log.size, "root": log.range.root().hex()}
             result |= {"checkpoints": log.checkpoints, "receipts": log.receipts}
         except Failed as error:
             result |= {"problem": str(error), "index": error.index}
@@ -158,5 +158,7 @@ def _line(found: dict[str, Any]) -> str:
         return f"FAILS  {found['origin']}{at}: {found['problem']}"
     if "checkpoints" not in found:
         return f"holds  {found['origin']}: the event is at index {found['index']}, by the checkpoint of {found['size']}"
+    dropped = f"; before {found['kept_from']} its time was over, and the record says so" if found["kept_from"] else ""
     of = f"{found['first']} to {found['size']}" if found["first"] else f"{found['size']}"
-    return f"holds  {found['origin']}: {of} events, {found['checkpoints']} checkpoints, {found['receipts']} receipts"
+    counted = f"{of} events, {found['checkpoints']} checkpoints, {found['receipts']} receipts"
+    return f"holds  {found['origin']}: {counted}{dropped}"

@@ -17,6 +17,8 @@ from ._notes import Head, decode, open_note, read_head
 from ._tree import Range
 
 BACK = timedelta(hours=1)  # how far an event's time may lie before that of one sequenced earlier
+HALF_A_YEAR = timedelta(days=180)  # less than that nobody lets anything go
+RETENTION = b'"kind":"system:record:retention"'
 AT = b',"at":"'  # in canonical JSON, the first such bytes are the event's own
 
 
@@ -37,6 +39,7 @@ class Log:
         self.folder = folder
         self.origin = str(said["origin"])
         self.first, self.size = int(said["first"]), int(said["size"])
+        self.kept_from = int(said.get("kept_from", 0))
         self.keys = keys
         self.trusted = trusted
         self.known = sorted({*known, *self._kept()}, key=lambda head: head.size)
@@ -71,7 +74,14 @@ class Log:
         receipts = self._receipts()
         receipt = next(receipts, None)
         ends = min([*(head.size for head in known), *([awaited.size] if awaited else [])], default=-1)
+        if self.kept_from > self.first:
+            raise Failed(
+                f"it begins at {self.first}, but says that nothing before {self.kept_from} is kept", self.first
+            )
+        is_told = self.first == 0 or self.first > self.kept_from
         for index, event in self._events():
+            if not is_told and RETENTION in event:
+                is_told = _lets_go(event, self.first)
             if receipt and receipt[0] == index:
                 _compare(receipt, event, self.origin)
                 self.receipts += 1
@@ -90,6 +100,8 @@ class Log:
             raise Failed(f"the log ends at {self.range.size}, not at {self.size}", self.range.size)
         if good != self.size and self.size > self.first:
             raise Failed(f"nothing is signed from {good} on", good)
+        if not is_told:
+            raise Failed(f"what is before {self.first} is missing, and the record does not say that its time was over")
         if awaited or receipt:
             raise Failed(f"something is signed beyond the end at {self.size}", self.size)
 
@@ -170,6 +182,15 @@ class Log:
                 yield int(said["index"]), read_receipt(str(said["receipt"]), self.keys)
             except ReceiptError as error:
                 raise Failed(f"a receipt is not to be believed: {error}", said["index"]) from error
+
+
+def _lets_go(event: bytes, first: int) -> bool:
+    """Whether Warden recorded here that events before `first` go, each at least half a year old by then."""
+    said = json.loads(event)
+    if said["kind"] != "system:record:retention" or said["data"].get("first") != first:
+        return False
+    before, at = (datetime.fromisoformat(text[:10]) for text in (said["data"]["before"], said["at"]))
+    return at - before > HALF_A_YEAR
 
 
 def _compare(receipt: tuple[int, dict[str, Any]], event: bytes, origin: str) -> None:
