@@ -20,6 +20,15 @@ def _logs(request: MemberRequest) -> list[Log]:
     return list(logs.order_by("-mode"))
 
 
+def _log(request: MemberRequest, mode: str) -> Log:
+    """The log that an address names, if it may be seen here. Raises Http404."""
+    wanted = "" if mode == "organization" else mode
+    log = next((log for log in _logs(request) if log.mode == wanted), None)
+    if log is None:
+        raise Http404(mode)
+    return log
+
+
 @require_safe
 @reads_the_record
 def page(request: MemberRequest) -> HttpResponse:
@@ -56,12 +65,11 @@ def keys(request: MemberRequest) -> HttpResponse:
 
 @require_safe
 @reads_the_record
-def checkpoint(request: MemberRequest, mode: str) -> HttpResponse:
-    """The newest checkpoint of a log, to be kept elsewhere."""
-    wanted = "" if mode == "organization" else mode
-    log = next((log for log in _logs(request) if log.mode == wanted), None)
-    head = log and log.checkpoints.order_by("-size").first()
-    if not head:
+def checkpoint(request: MemberRequest, mode: str, size: int | None = None) -> HttpResponse:
+    """The newest checkpoint of a log, or that of a size, to be kept elsewhere."""
+    heads = _log(request, mode).checkpoints.order_by("-size")
+    head = (heads if size is None else heads.filter(size=size)).first()
+    if head is None:
         raise Http404(mode)
     return HttpResponse(head.note, TEXT, headers=attachment(f"warden-{mode}-{head.size}.checkpoint"))
 

@@ -33,11 +33,11 @@ ACTIVITIES = {
     2: ("export", "audit", "test"),
     3: ("change", "edit", "rename", "members", "role", "rotate", "roll", "apply", "accept"),
     4: ("delete", "remove", "revoke", "leave", "disconnect", "unlink"),
-    8: ("enable",),
-    9: ("disable",),
+    8: ("enable", "resume"),
+    9: ("disable", "pause"),
     10: ("activate",),
     12: ("suspend", "ban", "stop"),
-    13: ("lift", "release", "resume"),
+    13: ("lift", "release"),
 }
 ACTIVITY_OF = {verb: number for number, verbs in ACTIVITIES.items() for verb in verbs}
 # action_id and disposition_id of the profile security_control, by the result of a check.

@@ -54,6 +54,12 @@ def log_name(mode: str) -> str:
     return mode or "organization"
 
 
+def size_of(log: Log | None) -> int:
+    """How many events of a log are signed; 0 where there is no log yet."""
+    newest = log.checkpoints.order_by("-size").first() if log else None
+    return newest.size if newest else 0
+
+
 def read(log: Log, first: int, until: int) -> list[Sequenced]:
     """Events from index `first` to before `until`, those that there are."""
     with connection.cursor() as cursor:

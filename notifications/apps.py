@@ -26,6 +26,14 @@ class NotificationsConfig(AppConfig):
                 "settings:read",
                 55,
             ),
+            Page(
+                "notifications:streams",
+                "Streams",
+                "The record as it flows to a SIEM, by syslog or webhook.",
+                "radio-tower",
+                "settings:read",
+                57,
+            ),
             Page("notifications:mail", "E-mail", "The mail server, and a test of it.", "mail", "settings:read", 58),
         ):
             register(page)

@@ -19,6 +19,7 @@ urlpatterns = [
     path("deliveries/<str:dlv_id>", views.delivery, name="delivery"),
     path("deliveries/<str:dlv_id>/retry", views.delivery_retry, name="delivery_retry"),
     path("mail", views.mail, name="mail"),
+    path("streams/", include("notifications.streams.urls")),
     path("notifications", views.preferences, name="preferences"),
     path("notifications/unsubscribe/<str:mem_id>", views.unsubscribe, name="unsubscribe"),
 ]

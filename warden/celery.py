@@ -32,7 +32,10 @@ class Messages(AMQP):
 
 app = Celery("warden", amqp=Messages)
 app.config_from_object("django.conf:settings", namespace="CELERY")
-TASKS = ("audit", "approvals", "notifications", "notifications.alerts", "notifications.reviews", "gateway")
+TASKS = (
+    *("audit", "approvals", "gateway", "notifications"),
+    *("notifications.alerts", "notifications.publishing", "notifications.reviews"),
+)
 app.autodiscover_tasks(TASKS)
 
 

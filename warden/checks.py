@@ -1,6 +1,7 @@
 """System checks: a server or worker with a mistake in its settings does not start, and says how to mend it."""
 
 import sys
+from base64 import b64decode
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -87,6 +88,28 @@ def identities(**_: Any) -> list[CheckMessage]:
         if sys.version_info < (3, 13):
             hint = "Run Warden on Python 3.13: the ssl module of older ones does not show the client's chain."
             found.append(Error("SPIFFE_LISTEN needs Python 3.13.", hint=hint, id="warden.E011"))
+    return found
+
+
+def _signs(secret: str) -> bool:
+    """Whether it is a secret as the Standard Webhooks scheme has it."""
+    try:
+        return secret.startswith("whsec_") and len(b64decode(secret.removeprefix("whsec_"), validate=True)) >= 24
+    except ValueError:
+        return False
+
+
+@register(Tags.security)
+def publishing(**_: Any) -> list[CheckMessage]:
+    """warden.E013: a checkpoint would go somewhere where nobody could tell that it is ours, or theirs."""
+    found: list[CheckMessage] = []
+    if settings.CHECKPOINT_WEBHOOK_URL and not _signs(settings.CHECKPOINT_WEBHOOK_SECRET):
+        hint = "Make one with: echo whsec_$(openssl rand -base64 32)"
+        said = "CHECKPOINT_WEBHOOK_URL needs a CHECKPOINT_WEBHOOK_SECRET that begins with whsec_."
+        found.append(Error(said, hint=hint, id="warden.E013"))
+    if settings.TIMESTAMP_URL and not settings.TIMESTAMP_CA:
+        hint = "Set it to a file with the certificate, as PEM, that vouches for the authority."
+        found.append(Error("TIMESTAMP_URL needs TIMESTAMP_CA.", hint=hint, id="warden.E013"))
     return found
 
 

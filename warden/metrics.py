@@ -30,6 +30,8 @@ from approvals.metrics import backlog
 from audit import lag
 from audit.clock import database_now
 from notifications.metrics import queue_ages
+from notifications.publishing.publish import failing_for
+from notifications.streams import lag as streams
 
 log = structlog.get_logger(__name__)
 FRESH = 5.0  # seconds that an answer of the database is told again
@@ -55,7 +57,8 @@ class Now(Collector):
         try:
             now = database_now()
             waiting, ages, behind = backlog(now), queue_ages(now), lag.seconds(now)
-            record = lag.state(now)
+            unpublished = failing_for(now)
+            record, streamed, failing = lag.state(now), streams.seconds(now), streams.failing()
         except Error as error:
             log.warning("metrics.database_unreachable", error=type(error).__name__)
             return [_gauge("database_up", "1 while the database answers", 0)]
@@ -76,6 +79,11 @@ class Now(Collector):
             ),
             queues,
             _gauge("record_lag_seconds", "Age of the oldest event that is in no log yet; 0 when all are", behind),
+            _gauge("stream_lag_seconds", "Age of the oldest event that a stream has yet to bring; 0: none", streamed),
+            _gauge("streams_failing", "Streams whose receiver does not take what they bring", failing),
+            _gauge(
+                "publication_failing_seconds", "For how long a checkpoint could not be published; 0: not", unpublished
+            ),
             _gauge("record_refused", "1 while the record is not what was signed", record == "refused"),
         ]
 

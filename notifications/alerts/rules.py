@@ -31,6 +31,8 @@ DEFAULTS = (
     ("Unknown callers", "unknown_callers", 5, 15, "warning"),
     ("Record behind", "record_lag", 1, 15, "critical"),
     ("Record broken", "record_broken", 0, 15, "critical"),
+    ("Stream behind", "stream_lag", 5, 15, "warning"),
+    ("Checkpoints unpublished", "checkpoints_unpublished", 15, 15, "warning"),
     ("Rules nobody can satisfy", "stuck_rules", 0, 15, "warning"),
 )
 

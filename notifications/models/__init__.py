@@ -2,7 +2,9 @@ from .alert import Alert, AlertRule
 from .channel import TRANSPORTS, Channel
 from .delivery import WAYS, Announcement, Attempt, Delivery
 from .preference import Preference
+from .publication import Publication, TimeStamp
 from .slack import SlackApp, SlackCall, SlackLink, SlackPost
+from .stream import Position, Stream
 
 __all__ = [
     "TRANSPORTS",
@@ -13,9 +15,13 @@ __all__ = [
     "Attempt",
     "Channel",
     "Delivery",
+    "Position",
     "Preference",
+    "Publication",
     "SlackApp",
     "SlackCall",
     "SlackLink",
     "SlackPost",
+    "Stream",
+    "TimeStamp",
 ]

@@ -33,6 +33,7 @@ from warden.api import (  # noqa: F401 - they register themselves
     reviews,
     rules,
     stops,
+    streams,
     whoami,
 )
 from warden.api.endpoint import ENDPOINTS, Endpoint
@@ -64,6 +65,7 @@ TAGS = {
     "teams": "Some members, by a name.",
     "whoami": "Whose token this is.",
     "channels": "Where the organization hears of things: mail, Slack, signed webhooks.",
+    "streams": "Where the record flows to, by syslog or webhook, and how far each is.",
     "deliveries": "What was sent, and what came of it.",
 }
 ERRORS = {

@@ -123,6 +123,7 @@ def _programs(owner: dict[str, str], host: str, port: int) -> Iterator[Program]:
         argv=(*celery, "beat", "--loglevel", "info", "--pidfile="),
         cwd=REPOSITORY,
     )
+    yield Program(name="stream", argv=(*MANAGE, "stream"), cwd=REPOSITORY)
     yield Program(name="slack", argv=(*MANAGE, "slack_socket"), cwd=REPOSITORY)
 
 

@@ -257,6 +257,13 @@ AAP_PROVISION_RATE_LIMIT = env.integer("AAP_PROVISION_RATE_LIMIT", 60, low=1, hi
 # --- The record -------------------------------------------------------------------------------------------------------
 AUDIT_SIGNING_KEY = env.text("AUDIT_SIGNING_KEY", "")
 AUDIT_SIGNING_KEY_OLD = env.text("AUDIT_SIGNING_KEY_OLD", "")
+CHECKPOINT_DIR = env.text("CHECKPOINT_DIR", "")
+CHECKPOINT_WEBHOOK_URL = env.text("CHECKPOINT_WEBHOOK_URL", "")
+CHECKPOINT_WEBHOOK_SECRET = env.text("CHECKPOINT_WEBHOOK_SECRET", "")
+TIMESTAMP_URL = env.text("TIMESTAMP_URL", "")
+TIMESTAMP_CA = env.text("TIMESTAMP_CA", "")
+CHECKPOINT_SECONDS = env.integer("CHECKPOINT_SECONDS", 3_600, low=10, high=604_800)
+SYSLOG_ENTERPRISE_NUMBER = env.integer("SYSLOG_ENTERPRISE_NUMBER", 32_473, low=1, high=4_294_967_295)
 
 # --- Watching ---------------------------------------------------------------------------------------------------------
 METRICS_TOKEN = env.text("METRICS_TOKEN", "")
@@ -312,6 +319,7 @@ CELERY_BEAT_SCHEDULE = {
     "deliver": {"task": "notifications.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "alerts": {"task": "notifications.alerts.tasks.evaluate", "schedule": 15.0, "options": {"expires": 60}},
     "reviews": {"task": "notifications.reviews.tasks.remind", "schedule": 3600.0, "options": {"expires": 600}},
+    "publish": {"task": "notifications.publishing.tasks.publish", "schedule": 10.0, "options": {"expires": 30}},
     "forget": {"task": "gateway.tasks.forget", "schedule": 3600.0, "options": {"expires": 600}},
 }
 

@@ -14,6 +14,7 @@ from accounts.models import Organization
 from agents.management.commands._base import moment
 from audit import bundle
 from audit.log import Log
+from notifications.publishing import stamps
 
 MODES = {"live": "live", "test": "test", "organization": ""}
 
@@ -52,6 +53,8 @@ class Command(PeopleCommand):
             manifest = bundle.write_ocsf(folder, found, since=since, payloads=options["payloads"])
         else:
             manifest = bundle.write(folder, found, since=since)
+            for log, said in zip(found, manifest["logs"], strict=True):
+                stamps.write(folder / said["folder"], log, said["first"], said["size"])
         with transaction.atomic():
             for organization in organizations:
                 tell("record:export", organization=organization, by=COMMAND_LINE, since=str(since or ""))

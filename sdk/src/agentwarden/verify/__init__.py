@@ -1,6 +1,6 @@
 """warden-verify: checks an export of Warden's record, or the proof of one event, with nothing but the public key.
 
-    warden-verify DIR --public-key FILE [--checkpoint FILE …] [--json]
+    warden-verify DIR --public-key FILE [--checkpoint FILE …] [--timestamp-ca FILE] [--json]
     warden-verify --proof EVENT.tlog-proof --event EVENT.json --public-key FILE
 
 Exit code 0: everything holds. 1: something does not; the first bad index is named. 2: it could not be checked.
@@ -16,6 +16,7 @@ from typing import Any
 
 from ._log import Failed, Log
 from ._notes import Head, decode, open_note, read_head, read_keys
+from ._timestamps import Authority
 from ._tree import is_consistent, leaf_hash, root_of_inclusion
 
 __all__ = ["Failed", "is_consistent", "leaf_hash", "main", "root_of_inclusion", "verify_export", "verify_proof"]
@@ -23,12 +24,17 @@ FORMAT = "warden-export/1"
 
 
 def verify_export(
-    folder: Path, trusted: list[bytes], known: list[str] | None = None, *, progress: bool = False
+    folder: Path,
+    trusted: list[bytes],
+    known: list[str] | None = None,
+    *,
+    authority: Authority | None = None,
+    progress: bool = False,
 ) -> list[dict[str, Any]]:
     """What was found of each log: `problem` is None, or what is wrong; `index` is the first bad one, if there is one.
 
-    `known`: checkpoints (signed notes) that you kept; each must hold still. Raises ValueError or OSError for what is no
-    export.
+    `known`: checkpoints (signed notes) that you kept; each must hold still. `authority`: time-stamps are held against
+    it. Raises ValueError or OSError for what is no export.
     """
     manifest = json.loads((folder / "manifest.json").read_bytes())
     if manifest.get("format") != FORMAT:
@@ -46,12 +52,15 @@ def verify_export(
     for said in manifest["logs"]:
         result: dict[str, Any] = {"origin": said["origin"], "problem": None, "index": None}
         try:
-            log = Log(folder / said["folder"], said, keys, vouched, [h for h in heads if h.origin == said["origin"]])
+            own = [head for head in heads if head.origin == said["origin"]]
+            log = Log(folder / said["folder"], said, keys, vouched, own, authority)
             log.check(progress=progress)
             for stray in said.get("strays", []):
                 raise Failed(f"{stray} is in the record, but was never put in order")
             result |= {"first": log.first, "kept_from": log.kept_from, "size": log.size, "root": log.range.root().hex()}
             result |= {"checkpoints": log.checkpoints, "receipts": log.receipts}
+            if authority:
+                result |= {"timestamps": log.timestamps, "stamped": log.stamped}
         except Failed as error:
             result |= {"problem": str(error), "index": error.index}
         except OSError as error:
@@ -116,6 +125,12 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument(
         "--checkpoint", type=Path, action="append", default=[], metavar="FILE", help="a checkpoint that you kept"
     )
+    parser.add_argument(
+        "--timestamp-ca",
+        type=Path,
+        metavar="FILE",
+        help="PEM: who vouches for the authority whose time-stamps are there",
+    )
     parser.add_argument("--proof", type=Path, metavar="FILE", help="the proof of one event")
     parser.add_argument("--event", type=Path, metavar="FILE", help="the event's JSON, byte for byte")
     parser.add_argument("--json", action="store_true", help="answer in JSON")
@@ -128,9 +143,12 @@ def main(words: list[str] | None = None) -> int:
             found = _one(given.proof.read_text(encoding="utf-8"), given.event.read_bytes(), trusted)
         else:
             known = [file.read_text(encoding="utf-8") for file in given.checkpoint]
-            found = verify_export(given.folder, trusted, known, progress=sys.stderr.isatty() and not given.json)
+            authority = Authority(given.timestamp_ca) if given.timestamp_ca else None
+            progress = sys.stderr.isatty() and not given.json
+            found = verify_export(given.folder, trusted, known, authority=authority, progress=progress)
     except ImportError:
-        print('This needs more: pip install "agentwarden-client[receipts]"', file=sys.stderr)  # noqa: T201
+        extra = "timestamps" if given.timestamp_ca else "receipts"
+        print(f'This needs more: pip install "agentwarden-client[{extra}]"', file=sys.stderr)  # noqa: T201
         return 2
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"This could not be checked: {error}", file=sys.stderr)  # noqa: T201
@@ -161,4 +179,6 @@ def _line(found: dict[str, Any]) -> str:
     dropped = f"; before {found['kept_from']} its time was over, and the record says so" if found["kept_from"] else ""
     of = f"{found['first']} to {found['size']}" if found["first"] else f"{found['size']}"
     counted = f"{of} events, {found['checkpoints']} checkpoints, {found['receipts']} receipts"
+    if stamped := found.get("stamped"):
+        counted += f", {found['timestamps']} time-stamps, the last of {stamped['size']} at {stamped['at']}"
     return f"holds  {found['origin']}: {counted}{dropped}"

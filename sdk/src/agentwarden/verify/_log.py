@@ -14,6 +14,7 @@ from typing import Any
 from .._errors import ReceiptError
 from .._receipts import read_receipt
 from ._notes import Head, decode, open_note, read_head
+from ._timestamps import Authority
 from ._tree import Range
 
 BACK = timedelta(hours=1)  # how far an event's time may lie before that of one sequenced earlier
@@ -31,10 +32,19 @@ class Failed(Exception):
 
 
 class Log:
-    """Checks one folder of an export. `keys`: the chain; `trusted`: those that vouch; `known`: kept checkpoints."""
+    """Checks one folder of an export. `keys`: the chain; `trusted`: those that vouch; `known`: kept checkpoints.
+
+    `authority`: of time-stamps; without one they are not looked at.
+    """
 
     def __init__(
-        self, folder: Path, said: dict[str, Any], keys: list[bytes], trusted: set[bytes], known: list[Head]
+        self,
+        folder: Path,
+        said: dict[str, Any],
+        keys: list[bytes],
+        trusted: set[bytes],
+        known: list[Head],
+        authority: Authority | None = None,
     ) -> None:
         self.folder = folder
         self.origin = str(said["origin"])
@@ -43,7 +53,9 @@ class Log:
         self.keys = keys
         self.trusted = trusted
         self.known = sorted({*known, *self._kept()}, key=lambda head: head.size)
-        self.checkpoints = self.receipts = 0
+        self.authority = authority
+        self.checkpoints = self.receipts = self.timestamps = 0
+        self.stamped: dict[str, Any] | None = None  # the newest: its size, and when
         self.range = Range()
 
     def _kept(self) -> Iterator[Head]:
@@ -164,6 +176,8 @@ class Log:
     def _heads(self) -> Iterator[Head]:
         """The checkpoints after the beginning; the last is by a trusted key, and no older key signs after a newer."""
         newest, size, number = -1, self.first, -1
+        stamps = self._stamps()
+        stamp = next(stamps, None)
         for said in _lines(self.folder / "checkpoints.jsonl"):
             head, number = self._head(str(said["note"]))
             if head.size != said["size"] or head.size <= size or head.size > self.size:
@@ -172,9 +186,32 @@ class Log:
                 raise Failed(f"the checkpoint of {head.size} is signed by a key that was rotated before", size)
             newest, size = number, head.size
             self.checkpoints += 1
+            if stamp and stamp[0] == head.size:
+                self._check_stamp(stamp, str(said["note"]))
+                stamp = next(stamps, None)
             yield head
+        if stamp:
+            raise Failed(f"a time-stamp of {stamp[0]} is of no checkpoint", stamp[0])
         if number >= 0 and self.keys[number] not in self.trusted:
             raise Failed("the last checkpoint is not signed by a key that you trust")
+
+    def _stamps(self) -> Iterator[tuple[int, bytes]]:
+        """Where there is an authority to hold them against: sizes and responses, in their order."""
+        file = self.folder / "timestamps.jsonl"
+        for said in _lines(file) if self.authority and file.exists() else ():
+            try:
+                yield int(said["size"]), decode(str(said["response"]))
+            except (ValueError, KeyError) as error:
+                raise Failed(f"a time-stamp cannot be read: {error}") from error
+
+    def _check_stamp(self, stamp: tuple[int, bytes], note: str) -> None:
+        assert self.authority
+        try:
+            at = self.authority.check(stamp[1], note.encode())
+        except ValueError as error:
+            raise Failed(f"the time-stamp of {stamp[0]} is not to be believed: {error}") from error
+        self.timestamps += 1
+        self.stamped = {"size": stamp[0], "at": at}
 
     def _receipts(self) -> Iterator[tuple[int, dict[str, Any]]]:
         for said in _lines(self.folder / "receipts.jsonl"):

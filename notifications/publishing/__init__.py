@@ -1,0 +1,1 @@
+"""Checkpoints to where the operators of Warden do not reach: a folder, a webhook, a time-stamp authority."""
