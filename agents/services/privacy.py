@@ -11,6 +11,7 @@ from accounts.by import By, check_by, lock, tell
 from accounts.models import Membership, Organization
 from accounts.rules import Refused
 from agents.models import Permission, PrivacyRule
+from agents.models.privacy import EVERY
 from agents.policy.names import covers
 from audit.ids import show_id
 from audit.subjects import SubjectKey, tags
@@ -49,8 +50,9 @@ def _reads(rule: PrivacyRule) -> Permission | None:
     field = rule.path.partition(".")[0]
     tiers = Permission.objects.filter(agent__organization=rule.organization, agent__deleted_at=None)
     for tier in tiers.filter(condition__contains=field).order_by("action"):
-        name = tier.action.removesuffix(".*")
-        if rule.action == "*" or covers(rule.action, tier.action) or rule.action.startswith(name):
+        # A rule for stripe.refund meets the tiers stripe.refund.large and stripe.*, too.
+        meets = tier.action.startswith(f"{rule.action}.") or covers(tier.action, rule.action)
+        if rule.action == EVERY or meets or covers(rule.action, tier.action):
             return tier
     return None
 

@@ -34,6 +34,7 @@ def page(request: MemberRequest) -> HttpResponse:
         "rules": PrivacyRule.objects.filter(organization=request.organization),
         "may_write": may_write,
         "may_erase": membership.may(ERASE),
+        "nav": "settings",
     }
     return render(request, "agents/privacy.html", context, status=status_of(form))
 
@@ -48,7 +49,7 @@ def rule_delete(request: MemberRequest, pk: str) -> HttpResponse:
         with told(request, "Deleted. What was stored before stays as it is."):
             privacy.delete_rule(rule=rule, by=request.membership)
         return redirect("agents:privacy")
-    return render(request, "agents/privacy_delete.html", {"rule": rule})
+    return render(request, "agents/privacy_delete.html", {"rule": rule, "nav": "settings"})
 
 
 @never_cache
@@ -72,5 +73,5 @@ def erase(request: MemberRequest) -> HttpResponse:
             else:
                 form = EraseForm(initial={"subject": asked.cleaned_data["subject"].strip()})
     subject = str((form or asked)["subject"].value() or "")
-    context = {"form": form or asked, "known": known, "sure": form is not None, "subject": subject}
+    context = {"form": form or asked, "known": known, "sure": form is not None, "subject": subject, "nav": "settings"}
     return render(request, "agents/privacy_erase.html", context, status=status_of(shown))

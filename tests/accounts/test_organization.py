@@ -10,6 +10,7 @@ from accounts.rules import Refused
 from accounts.services import organizations
 
 FORM = {
+    "retention_months": "36",
     "name": "Acme & Sons",
     "environments": "production, eu-staging",
     "cooldown": "5",

@@ -42,7 +42,7 @@ def covered(acme: Acme, subject: str = "cus_1") -> Approval:
     rules = [sealing.Rule(("email",), "encrypt", ("id",)), sealing.Rule(("card",), "redact", ("id",))]
     context = {"id": subject, "email": SECRET, "card": "4242"}
     return factories.an_approval(
-        agent=acme.bot, context=sealing.seal(own, rules, context, {subject: sealing.Key(row.id, secret)})
+        agent=acme.bot, context=sealing.seal(own, rules, context, {subject: sealing.Key(row.id, secret)}), risk="low"
     )
 
 
@@ -80,12 +80,15 @@ def test_a_rule_that_will_not_do_says_why(acme: Acme, enter: Enter, change: dict
     assert not PrivacyRule.objects.exists()
 
 
-def test_what_a_condition_reads_is_not_withheld(acme: Acme) -> None:
-    factories.a_permission(acme.bot, "stripe.refund", condition='context.country == "DE"')
+@pytest.mark.parametrize("tier", ["stripe.refund", "stripe.refund.large", "stripe.*"])
+def test_what_a_condition_reads_is_not_withheld(acme: Acme, tier: str) -> None:
+    factories.a_permission(acme.bot, tier, condition='context.country == "DE"')
+    factories.a_permission(acme.bot, "email.send", condition='context.to == "DE"')
     made = {"organization": acme.organization, "by": COMMAND_LINE, "action": "stripe.refund", "path": "country"}
     with pytest.raises(ValidationError, match="encrypt it instead"):
         privacy.add_rule(**made, treatment="redact")
     privacy.add_rule(**made, treatment="encrypt", subject="id")
+    privacy.add_rule(**made | {"path": "to"}, treatment="redact")
 
 
 def test_only_owners_erase_and_only_admins_make_rules(acme: Acme, enter: Enter) -> None:

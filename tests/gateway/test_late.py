@@ -53,7 +53,7 @@ def test_where_nothing_was_ever_put_in_order_it_is_denied(strict: World) -> None
 
 def test_what_was_approved_is_claimed_once_the_record_is_in_order_again(strict: World) -> None:
     sequencer()
-    Permission.objects.filter(action="stripe.refund.large").update(risk="critical")
+    Permission.objects.filter(action="stripe.refund.large").update(risk="high")
     asked = strict.pending()
     strict.decide(asked["approval_id"])
     path = f"/sdk/approvals/{asked['approval_id']}/claim"
