@@ -33,12 +33,13 @@ class Step(NamedTuple):
 
 
 class Framework(NamedTuple):
-    """One way to connect. `page`: the document that has the rest."""
+    """One way to connect. `page`: the document that has the rest; `scopes`: of the key that is made for it."""
 
     label: str
     lead: str
     page: str
     steps: Callable[[Asked], list[Step]]
+    scopes: tuple[str, ...] = ("sdk",)
 
 
 def asked_of(agent: Agent, base_url: str, key: str = NO_KEY) -> Asked:
@@ -96,6 +97,24 @@ def _curl(asked: Asked) -> list[Step]:
     return [_environment(asked), Step("Ask", code)]
 
 
+def _aap(asked: Asked) -> list[Step]:
+    code = f"""import os
+from agentapprovalprotocol import Call, Client, Gate
+
+gate = Gate(Client(os.environ["AAP_BASE_URL"], os.environ["AAP_TOKEN"]))
+call = Call(key="run-1:call-1", tool="{asked.action}", arguments={{"amount": 20}})
+with gate.guard(call) as verdict:
+    print("allowed: run it now" if verdict else verdict.reason)"""
+    return [
+        Step("Install the protocol's client", "pip install agentapprovalprotocol"),
+        Step(
+            "Tell it where Warden is, and its credential",
+            f"export AAP_BASE_URL={asked.base_url}/aap\nexport AAP_TOKEN={asked.key}",
+        ),
+        Step("Ask about one call of a tool; adapters for frameworks do it for every call", code),
+    ]
+
+
 def _claude_code(asked: Asked) -> list[Step]:
     hook = {"type": "command", "command": "agentwarden hook claude-code", "timeout": 600, "onFailure": "block"}
     settings = {"hooks": {"PreToolUse": [{"matcher": "*", "hooks": [hook]}]}}
@@ -129,6 +148,13 @@ FRAMEWORKS = {
     "curl": Framework("HTTP", "One request, from any language.", "agent-api.md", _curl),
     "claude-code": Framework(
         "Claude Code", "A hook: each tool call is an action, claude.bash and so on.", "claude-code.md", _claude_code
+    ),
+    "aap": Framework(
+        "AAP",
+        "The Agent Approval Protocol: LangChain, Pydantic AI, OpenAI Agents and others, by its adapters.",
+        "aap.md",
+        _aap,
+        ("aap", "sdk"),
     ),
     "mcp": Framework("MCP", "A proxy: each tool call of a server is an action, mcp.time.….", "mcp.md", _mcp),
 }

@@ -2,7 +2,20 @@
 
 from django.urls import path, re_path
 
-from agents.views import agents, connect, detail, git, keys, permissions, privacy, proposals, reviews, rules, tiers
+from agents.views import (
+    agents,
+    connect,
+    detail,
+    git,
+    instances,
+    keys,
+    permissions,
+    privacy,
+    proposals,
+    reviews,
+    rules,
+    tiers,
+)
 
 app_name = "agents"
 urlpatterns = [
@@ -14,6 +27,10 @@ urlpatterns = [
     path("agents/<slug:slug>/connect/", connect.connect, name="connect"),
     path("agents/<slug:slug>/connect/arrived/", connect.connect_arrived, name="connect_arrived"),
     path("agents/<slug:slug>/keys/", keys.agent_keys, name="agent_keys"),
+    path("agents/<slug:slug>/instances/", instances.instance_list, name="instances"),
+    path("agents/<slug:slug>/instances/token/", instances.token_new, name="provisioner_new"),
+    path("instances/tokens/<uuid:pk>/revoke/", instances.token_revoke, name="provisioner_revoke"),
+    path("instances/<uuid:pk>/retire/", instances.instance_retire, name="instance_retire"),
     path("agents/<slug:slug>/activity/", detail.activity, name="activity"),
     path("agents/<slug:slug>/history/", detail.agent_history, name="history"),
     path("agents/<slug:slug>/edit/", agents.agent_edit, name="edit"),

@@ -49,6 +49,7 @@ def connect(request: MemberRequest, slug: str) -> HttpResponse:
                 mode=request.mode,
                 name=f"{framework.label}, connected {now:%d %b %Y}",
                 agent=agent,
+                scopes=list(framework.scopes),
                 expires_at=now + LIFETIME,
             )
     asked = asked_of(agent, settings.SITE_URL, made.secret if made else "test_…" if request.mode == "test" else "ak_…")

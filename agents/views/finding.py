@@ -6,7 +6,7 @@ from django.db.models import Prefetch, QuerySet
 from django.shortcuts import get_object_or_404
 
 from accounts.requests import MemberRequest
-from agents.models import Agent, ApiKey, ApprovalRule, Permission
+from agents.models import Agent, ApiKey, ApprovalRule, Instance, Permission, Provisioner
 
 
 def agents_of(request: MemberRequest) -> QuerySet[Agent]:
@@ -31,8 +31,21 @@ def find_tier(request: MemberRequest, slug: str, pk: UUID) -> Permission:
 
 
 def find_key(request: MemberRequest, pk: UUID) -> ApiKey:
-    """A key of the organization."""
-    return get_object_or_404(request.organization.api_keys.select_related("agent", "organization"), pk=pk)
+    """A key of the organization that is no AAP instance's: those are retired, with what they wait for."""
+    keys = request.organization.api_keys.select_related("agent", "organization")
+    return get_object_or_404(keys, pk=pk, instance=None)
+
+
+def find_provisioner(request: MemberRequest, pk: UUID) -> Provisioner:
+    """A provisioner token of the organization."""
+    found = request.organization.provisioners.select_related("agent", "organization")
+    return get_object_or_404(found, pk=pk, agent__deleted_at=None)
+
+
+def find_instance(request: MemberRequest, pk: UUID) -> Instance:
+    """An AAP instance of the organization."""
+    found = Instance.objects.select_related("key__agent", "key__organization")
+    return get_object_or_404(found, pk=pk, key__organization=request.organization)
 
 
 def find_rule(request: MemberRequest, pk: UUID) -> ApprovalRule:

@@ -44,16 +44,16 @@ def _listed(found: QuerySet[ApiKey], request: MemberRequest) -> dict[str, Any]:
 
 @requires("agents:read")
 def agent_keys(request: MemberRequest, slug: str) -> HttpResponse:
-    """The keys that speak for one agent: its own, and those of every agent."""
+    """The keys that speak for one agent: its own, and those of every agent; not those of its AAP instances."""
     agent = find_agent(request, slug)
-    found = request.organization.api_keys.filter(Q(agent=agent) | Q(agent=None))
+    found = request.organization.api_keys.filter(Q(agent=agent) | Q(agent=None), instance=None)
     return render(request, "agents/agent_keys.html", tabs(request, agent) | _listed(found, request))
 
 
 @requires("agents:read")
 def key_list(request: MemberRequest) -> HttpResponse:
-    """Every key of the organization."""
-    found = request.organization.api_keys.filter(Q(agent=None) | Q(agent__deleted_at=None))
+    """Every key of the organization, but those of AAP instances: they are on their agent's page."""
+    found = request.organization.api_keys.filter(Q(agent=None) | Q(agent__deleted_at=None), instance=None)
     return render(request, "agents/keys.html", _listed(found, request))
 
 

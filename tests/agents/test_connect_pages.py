@@ -25,7 +25,7 @@ from audit.record import record
 from tests.client.mcp_world import environment
 from tests.docs.curl import curl
 from tests.docs.pages import blocks
-from tests.gateway.conftest import World, world
+from tests.gateway.conftest import World, make_key, world
 
 __all__ = ["world"]
 
@@ -159,3 +159,14 @@ def test_what_is_pasted_into_settings_is_what_the_page_shows_and_its_test_runs(f
     [shown] = [block.text for block in blocks(page, "json") if block.label == label]
     *_, step = FRAMEWORKS[framework].steps(Asked("https://warden.example.com", "support-bot", "email.send", NO_KEY))
     assert json.loads(step.text) == json.loads(shown)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_snippet_of_the_approval_protocol_runs(world: World) -> None:
+    key = make_key(world.acme, agent=world.bot, scopes=list(FRAMEWORKS["aap"].scopes))
+    _, settings, code = FRAMEWORKS["aap"].steps(Asked(world.server.url, "support-bot", "stripe.refund", key))
+    named = dict(re.findall(r"^export (\w+)=(.*)$", settings.text, re.M))
+    done = subprocess.run(
+        [sys.executable, "-c", code.text], env=environment(world) | named, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "allowed: run it now\n"
