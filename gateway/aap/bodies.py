@@ -97,7 +97,7 @@ class InstanceChange(Struct, forbid_unknown_fields=True):
     delivery: DeliveryBody | UnsetType | None = UNSET
 
 
-class DeliveryAnswer(Struct):
+class ReceiverAnswer(Struct):
     url: str
     registration_id: str
     type: Literal["webhook"] = "webhook"
@@ -106,7 +106,7 @@ class DeliveryAnswer(Struct):
 class InstanceAnswer(Struct, omit_defaults=True):
     id: str
     name: str
-    delivery: DeliveryAnswer | UnsetType = UNSET
+    delivery: ReceiverAnswer | UnsetType = UNSET
 
 
 class CredentialAnswer(Struct, omit_defaults=True):

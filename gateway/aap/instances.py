@@ -32,12 +32,12 @@ from gateway import answers
 from gateway.aap import errors, receivers
 from gateway.aap.bodies import (
     CredentialAnswer,
-    DeliveryAnswer,
     DeliveryBody,
     InstanceAnswer,
     InstanceBody,
     InstanceChange,
     ProvisionedAnswer,
+    ReceiverAnswer,
 )
 from gateway.answers import Answer, encode, error
 from gateway.limits import Limits
@@ -301,7 +301,7 @@ def _of(provisioner: Provisioner, instance_id: uuid.UUID | None) -> Instance | N
 
 def show(instance: Instance) -> InstanceAnswer:
     """What a provisioner may read of it: no secret."""
-    delivery = DeliveryAnswer(instance.delivery_url, instance.registration_id) if instance.delivery_url else UNSET
+    delivery = ReceiverAnswer(instance.delivery_url, instance.registration_id) if instance.delivery_url else UNSET
     return InstanceAnswer(str(instance.pk), instance.key.name, delivery)
 
 

@@ -14,9 +14,11 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from agents.services.permissions import create_permission
 from gateway import routes
+from gateway.aap import routes as aap_routes
 from tests.api.conftest import Api
 from tests.factories import a_key, a_member, an_approval
 from warden.api.openapi import AGENT_ROUTES, ENDPOINTS, document
+from warden.api.openapi_aap import AAP_ROUTES
 
 
 def test_the_document_is_valid_openapi_3_1():
@@ -50,6 +52,14 @@ def test_every_address_of_sdk_is_described_and_the_other_way_round():
         served.add(("/sdk/approvals/{approval_id}" + (f"/{verb}" if verb else ""), method))
     served = served - {("/health", "GET"), ("/bundles/agentweave-authz.tar.gz", "GET")} | {("/v1/data/{path}", "POST")}
     assert {(route.path, route.method) for route in AGENT_ROUTES} == served
+
+
+def test_every_address_of_aap_is_described_and_the_other_way_round():
+    served = {(path, method) for path, verbs in aap_routes.FIXED.items() for method in verbs}
+    for prefix, verbs in ((aap_routes.REQUESTS, aap_routes.OF_REQUEST), (aap_routes.INSTANCES, aap_routes.OF_INSTANCE)):
+        for verb, methods in verbs.items():
+            served |= {(f"{prefix}/{{id}}" + (f"/{verb}" if verb else ""), method) for method in methods}
+    assert {(route.path, route.method) for route in AAP_ROUTES} == served
 
 
 def test_anybody_may_read_the_document_and_people_the_page(db, owner, world):

@@ -173,7 +173,11 @@ def _told(method: str, path: str, operation: dict[str, Any], components: dict[st
         status=status,
         answer=BODIES.get(media_type, "") + kind,
         answer_link=link,
-        errors=[(code, ERRORS[int(code)]) for code in operation["responses"] if code != status],
+        errors=[
+            (code, said.get("description") or ERRORS[int(code)])
+            for code, said in operation["responses"].items()
+            if code >= "400"
+        ],
         example=example(method, path, operation, components),
     )
 

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import SCOPES
 from gateway import bodies as sdk
+from gateway.aap.bodies import Failure
 from warden.api import (  # noqa: F401 - they register themselves
     absences,
     agents,
@@ -37,10 +38,13 @@ from warden.api import (  # noqa: F401 - they register themselves
     whoami,
 )
 from warden.api.endpoint import ENDPOINTS, Endpoint
+from warden.api.openapi_aap import AAP_ROUTES
+from warden.api.openapi_aap import operation as aap_operation
 
 TEMPLATE = "#/components/schemas/{name}"
 TAGS = {
     "sdk": "What agents speak, with their keys.",
+    "aap": "What clients of the Agent Approval Protocol speak, with keys of scope aap and provisioner tokens.",
     "authz": "What OPA clients speak, with keys that have the scope authz:query.",
     "agents": "Agents and their permissions.",
     "permissions": "Tiers: what one agent may do, up to how much, and whether a person is asked.",
@@ -225,11 +229,13 @@ AGENT_ROUTES = [
 
 @cache
 def document() -> dict[str, Any]:
-    """The OpenAPI 3.1 document of /sdk and /api."""
+    """The OpenAPI 3.1 document of /sdk, /aap and /api."""
     schemas, components = _schemas()
     paths: dict[str, dict[str, Any]] = {}
     for route in AGENT_ROUTES:
         paths.setdefault(route.path, {})[route.method.lower()] = _agent_operation(route, schemas)
+    for call in AAP_ROUTES:
+        paths.setdefault(call.path, {})[call.method.lower()] = aap_operation(call, schemas)
     for each in ENDPOINTS:
         paths.setdefault(f"/api/{each.path}", {})[each.method.lower()] = _operation(each, schemas, components)
     return {
@@ -237,8 +243,9 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Warden",
             "version": "1",
-            "description": "Human approval for the actions of AI agents. /sdk is for agents and their keys, /api for"
-            " people's scripts and their access tokens; neither takes the other's. Every answer has X-Request-ID."
+            "description": "Human approval for the actions of AI agents. /sdk and /aap are for agents and their keys,"
+            " /api for people's scripts and their access tokens; neither takes the other's. Every answer has"
+            " X-Request-ID."
             f" Scopes of access tokens: {'; '.join(f'{name} ({words.lower()})' for name, words in SCOPES.items())}.",
         },
         "servers": [{"url": settings.SITE_URL}],
@@ -250,6 +257,7 @@ def document() -> dict[str, Any]:
             "securitySchemes": {
                 "agentKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "ak_… or test_…"},
                 "agentBearer": {"type": "http", "scheme": "bearer", "description": "The same key: ak_… or test_…"},
+                "provisionerToken": {"type": "http", "scheme": "bearer", "description": "A provisioner's: wprv_…"},
                 "accessToken": {"type": "http", "scheme": "bearer", "description": "A person's token: wpat_…"},
             },
         },
@@ -258,6 +266,9 @@ def document() -> dict[str, Any]:
 
 def _types() -> Iterator[Any]:
     yield sdk.ErrorAnswer
+    yield Failure
+    for call in AAP_ROUTES:
+        yield from (kind for kind in (call.body, *call.answers.values()) if kind)
     for route in AGENT_ROUTES:
         yield from (kind for kind in (route.body, route.answer) if kind)
     for each in ENDPOINTS:
