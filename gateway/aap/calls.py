@@ -29,7 +29,7 @@ from gateway.aap.bodies import CallBody, OutcomeBody, RawCall
 from gateway.aap.names import action_of
 from gateway.answers import Answer, error
 from gateway.bodies import CheckAnswer, CheckBody, LogBody
-from gateway.checking import Judged
+from gateway.checking import LATE, Judged, late
 from gateway.jobs import Asked, Check, Claim, Log, actor
 from gateway.parse import Malformed, parse, read
 from gateway.writer import Batch
@@ -272,10 +272,10 @@ class Consume(OfCall):
             return errors.EXPIRED
         agent = loaded.agents[str(key.agent_id)]
         request = policy.Request(str(agent.id), call.action, parse(call.arguments.encode()), key.environment or None)
-        decision = policy.decide(loaded.policy, request, batch.now)
+        decision = late(loaded, policy.decide(loaded.policy, request, batch.now), batch)
         permission = decision.permission
         because = "" if decision.outcome == "allow" else f"The policy changed: {decision.reason}"
-        if decision.code in policy.STOPPED:
+        if decision.code == LATE or decision.code in policy.STOPPED:
             because = decision.reason
         elif decision.outcome == "ask" and call.grant_id:
             still = await kept.is_granted(batch.connection, call.grant_id)

@@ -11,7 +11,9 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from accounts.by import COMMAND_LINE
 from agents.models import Permission
+from agents.services.privacy import add_rule
 from approvals.models import Approval, ToolCall
 from gateway import answers
 from gateway.aap import errors
@@ -195,6 +197,11 @@ def test_every_error_code_is_produced_and_explained(desk: Desk, cramped: Server)
     made = send("POST", "/instances", {}, token, Idempotency_Key="p").json()
     send("DELETE", f"/instances/{made['instance']['id']}", None, token)
     send("POST", "/instances", {}, token, Idempotency_Key="p")
+    add_rule(
+        organization=desk.world.acme, by=COMMAND_LINE, action="*", path="email", treatment="encrypt", subject="customer"
+    )
+    covered = {"tool": "email.send", "arguments": {"customer": "c", "email": "c@example.com"}, "timeout": "1m"}
+    send("POST", "/requests", covered, Idempotency_Key="k-3")
     few = make_key(desk.world.acme, agent=desk.world.bot, scopes=["aap"], rate_limit=1)
     for _ in range(2):
         send("GET", f"/requests/{ID}", None, few)
