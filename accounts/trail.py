@@ -14,6 +14,8 @@ WORDS = {
     "member:invite": ("mail", "invited {email} as {role}"),
     "member:join": ("user-plus", "joined as {role}"),
     "member:role": ("user-cog", "changed the role of {email} from {from} to {to}"),
+    "member:glass": ("hammer", "let {email} break the glass"),
+    "member:no_glass": ("hammer", "does not let {email} break the glass any more"),
     "member:remove": ("user-minus", "removed {email}"),
     "member:leave": ("log-out", "left"),
     "invitation:resend": ("mail", "sent the invitation of {email} again"),

@@ -25,6 +25,7 @@ urlpatterns = [
     path("settings/members/", members.member_list, name="members"),
     path("settings/members/invite/", invitations.invitation_new, name="invite"),
     path("settings/members/<uuid:pk>/", members.member, name="member"),
+    path("settings/members/<uuid:pk>/break-glass/", members.member_glass, name="member_glass"),
     path("settings/members/<uuid:pk>/remove/", members.member_remove, name="member_remove"),
     path("settings/members/invitations/", invitations.invitation_list, name="invitations"),
     path("settings/invitations/<uuid:pk>/resend/", invitations.invitation_resend, name="invitation_resend"),

@@ -15,12 +15,18 @@ class Person:
     id: uuid.UUID
     role: str | None
     teams: frozenset[uuid.UUID] = frozenset()
+    breaks_glass: bool = False  # an owner gave them the capability
     lenders: "tuple[Person, ...]" = ()  # who are away and let this person decide in their name at this moment
 
     @property
     def able(self) -> bool:
         """Whether people of that role decide at all. A rule that names somebody does not make them able."""
         return self.role is not None and roles.may(self.role, "approvals:decide")
+
+    @property
+    def may_break_glass(self) -> bool:
+        """Whether they may allow a request outside its rule. The capability does not make a role able to decide."""
+        return self.able and self.breaks_glass
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ class ApprovalsConfig(AppConfig):
         from agents.signals import agent_banned, instance_retired
         from approvals import comment_news, containment, grants, measures, news
         from approvals.calls import news as calls
+        from approvals.glass import news as glass
         from approvals.slack import card
         from approvals.stops import news as stops
         from notifications import registry
@@ -24,6 +25,7 @@ class ApprovalsConfig(AppConfig):
         registry.register("approval.", news.ApprovalTopic(), news.EVENTS)
         registry.register("comment.", comment_news.CommentTopic())
         registry.register("stop.", stops.StopTopic(), stops.EVENTS)
+        registry.register("glass.", glass.GlassTopic(), glass.EVENTS)
         registry.register_digest(news.waiting)
         registry.register_further(calls.owed)
         registry.register_card("approval.", card.card)
@@ -35,5 +37,15 @@ class ApprovalsConfig(AppConfig):
                 "octagon-pause",
                 "agents:read",
                 15,
+            )
+        )
+        register_page(
+            Page(
+                "glass:list",
+                "Break-glass",
+                "What was allowed outside its rule, to be signed off.",
+                "hammer",
+                "settings:read",
+                45,
             )
         )

@@ -62,8 +62,10 @@ def _as_they_are(organization_id: uuid.UUID, people: Iterable[uuid.UUID]) -> dic
     members = Membership.objects.filter(organization_id=organization_id, user_id__in=wanted, user__is_active=True)
     teams = ArrayAgg("teams", filter=Q(teams__isnull=False), default=Value([]))
     found = {
-        user_id: rules.Person(user_id, role, frozenset(team_ids))
-        for user_id, role, team_ids in members.annotate(team_ids=teams).values_list("user_id", "role", "team_ids")
+        user_id: rules.Person(user_id, role, frozenset(team_ids), glass)
+        for user_id, role, team_ids, glass in members.annotate(team_ids=teams).values_list(
+            "user_id", "role", "team_ids", "breaks_glass"
+        )
     }
     return {person: found.get(person) or rules.Person(person, None) for person in wanted}
 

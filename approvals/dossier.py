@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
+
 from accounts.models import Membership
 from agents.words import rule_sentence, step_sentence
 from approvals import comments, editing, rules, states
 from approvals.case import case_of, person_of
-from approvals.models import Approval, Comment, Edit, Grant, Review
+from approvals.glass import ladder
+from approvals.models import Approval, BreakGlass, Comment, Edit, Grant, Review
 from approvals.rows import Row, row
 from approvals.uncovering import Shown, shown
 from audit.clock import database_now
@@ -74,6 +77,8 @@ class Dossier:
     editable: bool
     shown: Shown
     grant: Grant | None
+    broken: BreakGlass | None
+    may_break_glass: bool
     follows: Approval | None
     followed_by: Approval | None
 
@@ -85,7 +90,8 @@ class Dossier:
 def dossier(approval: Approval, membership: Membership, now: datetime) -> Dossier:
     """Reads it all as of `now`, the database's clock: small queries, each on an index."""
     case = case_of(approval, membership.organization)
-    line = row(approval, case, person_of(membership.organization_id, membership.user_id), now)
+    person = person_of(membership.organization_id, membership.user_id)
+    line = row(approval, case, person, now)
     events = Event.objects.filter(organization_id=approval.organization_id, target=approval.approval_id)
     asked = events.filter(kind=ASKED).order_by("at", "id")[:1]
     return Dossier(
@@ -112,6 +118,8 @@ def dossier(approval: Approval, membership: Membership, now: datetime) -> Dossie
         editable=not approval.is_covered and bool(editing.fields(case.rule, approval.context_data)),
         shown=shown(approval, membership, now),
         grant=Grant.objects.filter(approval=approval).first(),
+        broken=BreakGlass.objects.filter(Q(approval=approval) | Q(instead_of=approval)).order_by("-id").first(),
+        may_break_glass=not ladder.why_not(case, person, now),
         follows=approval.follows,
         followed_by=approval.followed_by.first() if approval.code == states.CHANGES else None,
     )

@@ -202,7 +202,7 @@ async def _round(
                 await _give_up(connection, approval_id, now, entries)
                 again.append(to_claim.pop(approval_id))
         claimed = await _claim(connection, list(to_claim), now)
-        approved_by = await approvers(connection, list(claimed))
+        approved_by = await approvers(connection, claimed.values())
         for approval_id, index in to_claim.items():
             if approval_id in claimed:
                 replies[index] = Reply("claimed", claimed[approval_id], approved_by[approval_id])

@@ -2,10 +2,12 @@
 
 import hashlib
 import uuid
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from psycopg import AsyncConnection
 
+from approvals.states import BREAK_GLASS
 from audit.ids import show_id
 from audit.leaf import timestamp
 
@@ -13,8 +15,12 @@ if TYPE_CHECKING:
     from approvals.intake import Held
 
 
-async def approvers(connection: AsyncConnection[Any], ids: list[uuid.UUID]) -> dict[uuid.UUID, list[dict[str, str]]]:
+async def approvers(
+    connection: AsyncConnection[Any], claimed: "Collection[Held]"
+) -> dict[uuid.UUID, list[dict[str, str]]]:
     """Who approved each of them as it was claimed: by which way, how surely it was they, and when."""
+    ids = [held.id for held in claimed]
+    outside = [held.id for held in claimed if held.code == BREAK_GLASS]
     found: dict[uuid.UUID, list[dict[str, str]]] = {approval_id: [] for approval_id in ids}
     cursor = await connection.execute(
         "SELECT r.approval_id, r.user_id, u.email, b.email, r.via, r.assurance, r.created_at"
@@ -26,6 +32,15 @@ async def approvers(connection: AsyncConnection[Any], ids: list[uuid.UUID]) -> d
     async for approval_id, user_id, email, absent, via, assurance, at in cursor:
         who = {"id": show_id("usr", user_id), "email": email, "via": via, "assurance": assurance, "at": timestamp(at)}
         found[approval_id].append(who | ({"on_behalf_of": absent} if absent else {}))
+    if outside:
+        cursor = await connection.execute(
+            "SELECT b.approval_id, b.user_id, b.user_label, b.assurance, b.created_at FROM approvals_breakglass b"
+            " WHERE b.approval_id = ANY(%s)",
+            [outside],
+        )
+        async for approval_id, user_id, email, assurance, at in cursor:  # alone: the votes did not allow it
+            who = {"id": show_id("usr", user_id), "email": email, "via": "browser", "assurance": assurance}
+            found[approval_id] = [who | {"at": timestamp(at), "outside_rule": "break_glass"}]
     return found
 
 
@@ -52,4 +67,5 @@ def claims(held: "Held", approved_by: list[dict[str, str]], policy_version: str,
         "policy_version": policy_version,
         "approved_at": int(held.decided_at.timestamp()),
         "approvers": approved_by,
+        **({"outside_rule": held.code} if held.code == BREAK_GLASS else {}),
     }

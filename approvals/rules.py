@@ -96,7 +96,12 @@ class Case:
     @property
     def barred(self) -> frozenset[uuid.UUID]:
         """Whose approval would be of what they asked or made themselves."""
-        return frozenset() if self.single_operator else self.owners | self.requesters | self.editors
+        return frozenset() if self.single_operator else self.chain
+
+    @property
+    def chain(self) -> frozenset[uuid.UUID]:
+        """Who has a part in what is asked, whatever the organization has given up."""
+        return self.owners | self.requesters | self.editors
 
     @property
     def involved(self) -> frozenset[uuid.UUID]:

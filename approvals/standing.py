@@ -11,6 +11,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from approvals import rules, states
+from approvals.glass import ladder
 
 GONE = "Those who approved it may not decide it any more: ask again"
 
@@ -30,13 +31,15 @@ SELECT a.id, a.rule, a.escalated, a.digest, a.expires_at, a.requesters, a.editor
     ARRAY(
         SELECT jsonb_build_array(m.user_id, m.role, ARRAY(
             SELECT t.team_id FROM accounts_team_members t WHERE t.membership_id = m.id
-        ))
+        ), m.breaks_glass)
         FROM accounts_membership m JOIN accounts_user u ON u.id = m.user_id AND u.is_active
         WHERE m.organization_id = a.organization_id AND m.user_id IN (
             SELECT r.user_id FROM approvals_review r WHERE r.approval_id = a.id
             UNION SELECT r.on_behalf_of_id FROM approvals_review r WHERE r.approval_id = a.id
+            UNION SELECT b.user_id FROM approvals_breakglass b WHERE b.approval_id = a.id
         )
-    )
+    ),
+    (SELECT jsonb_build_array(b.user_id, b.digest, b.verdict) FROM approvals_breakglass b WHERE b.approval_id = a.id)
 FROM approvals_approval a JOIN accounts_organization o ON o.id = a.organization_id
 JOIN agents_agent g ON g.id = a.agent_id
 WHERE a.id = ANY(%s)
@@ -60,10 +63,11 @@ def _stands(
     owners: list[uuid.UUID],
     votes: list[list[Any]],
     people: list[list[Any]],
+    broken: list[Any] | None,
 ) -> bool:
     known = {
-        uuid.UUID(id_): rules.Person(uuid.UUID(id_), role, frozenset(map(uuid.UUID, teams)))
-        for id_, role, teams in people
+        uuid.UUID(id_): rules.Person(uuid.UUID(id_), role, frozenset(map(uuid.UUID, teams)), glass)
+        for id_, role, teams, glass in people
     }
 
     def person(id_: str) -> rules.Person:
@@ -84,4 +88,7 @@ def _stands(
         escalated=escalated,
         single_operator=single_operator,
     )
+    if broken:  # outside its rule: its votes say nothing of it, and they must not stand in for who broke the glass
+        by, shown, verdict = broken
+        return ladder.stands(case, person(by), shown, verdict)
     return rules.tally(case).outcome == states.APPROVED

@@ -16,4 +16,5 @@ MOVES: dict[str, frozenset[str]] = {
     CANCELLED: frozenset(),
 }
 FINAL = frozenset(state for state, moves in MOVES.items() if not moves)
+BREAK_GLASS = "break_glass"  # the code of an approval outside its rule
 CHANGES = "changes_requested"  # the code of a denial that asks for changes

@@ -236,7 +236,8 @@ def settle_ask(judged: Judged, reply: intake.Reply, batch: Batch) -> Answer:
             entry = _entry(judged, "agent:check:ask", "ask", ASKED, held.approval_id, digest=held.digest, repeated=True)
             return _answer(judged, batch, entry, status="pending", reason=ASKED, held=held)
         case "claimed":
-            reason = f"Approved by {held.decided_by_label}" + (f": {held.reason}" if held.reason else "")
+            outside = " outside its rule" if held.code == states.BREAK_GLASS else ""
+            reason = f"Approved by {held.decided_by_label}{outside}" + (f": {held.reason}" if held.reason else "")
             entry = _entry(
                 judged,
                 "agent:approval:claim",

@@ -77,7 +77,7 @@ async def claim(job: Claim, key: KeyFacts, loaded: Loaded, batch: Batch) -> Answ
     claimed = await intake.claim(batch.connection, held.id, batch.now, job.idempotency_key or "")
     if claimed is None:
         return ALREADY_CLAIMED
-    approved_by = (await receipts.approvers(batch.connection, [claimed.id]))[claimed.id]
+    approved_by = (await receipts.approvers(batch.connection, [claimed]))[claimed.id]
     batch.record(
         intake.entry(
             claimed,

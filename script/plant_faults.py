@@ -19,6 +19,7 @@ WAYS = "tests/approvals/test_ways.py"
 AWAY = "tests/approvals/test_delegation.py"
 CLAIM = "tests/gateway/test_standing.py"
 STEPUP = "tests/approvals/test_stepup.py"
+GLASS = "tests/approvals/test_break_glass.py"
 TIME = "tests/approvals/test_time.py"
 TOGETHER = "tests/approvals/test_together.py"
 
@@ -125,22 +126,22 @@ FAULTS = [
     Fault(
         "let the agent's owner decide",
         "approvals/rules.py",
-        "else self.owners | self.requesters | self.editors",
-        "else self.requesters | self.editors",
+        "return self.owners | self.requesters | self.editors",
+        "return self.requesters | self.editors",
         f"{RULES}::test_who_may_decide",
     ),
     Fault(
         "let who made the key, or is asked for, decide",
         "approvals/rules.py",
-        "else self.owners | self.requesters | self.editors",
-        "else self.owners | self.editors",
+        "return self.owners | self.requesters | self.editors",
+        "return self.owners | self.editors",
         f"{RULES}::test_who_may_decide",
     ),
     Fault(
         "let who edited it decide",
         "approvals/rules.py",
-        "else self.owners | self.requesters | self.editors",
-        "else self.owners | self.requesters",
+        "return self.owners | self.requesters | self.editors",
+        "return self.owners | self.requesters",
         f"{WAYS}::test_who_changed_the_request_cannot_decide_it",
     ),
     Fault(
@@ -305,6 +306,69 @@ FAULTS = [
         "                digest=digest,",
         "                digest=there[approval_id].digest,",
         f"{TOGETHER}::test_what_changed_meanwhile_is_told_one_by_one_and_the_others_are_decided",
+    ),
+    Fault(
+        "let anybody who decides break the glass",
+        "agents/who.py",
+        "return self.able and self.breaks_glass",
+        "return self.able",
+        f"{GLASS}::test_it_takes_the_capability_a_second_factor_a_reason_and_the_name",
+    ),
+    Fault(
+        "break the glass without a second factor",
+        "approvals/glass/ladder.py",
+        "    if not levels.is_enough(assurance, levels.STEPUP):",
+        "    if False:",
+        f"{GLASS}::test_it_takes_the_capability_a_second_factor_a_reason_and_the_name",
+    ),
+    Fault(
+        "let who has a part in a request break the glass where one person is enough",
+        "approvals/glass/ladder.py",
+        "    if person.id in case.chain:",
+        "    if person.id in case.barred:",
+        f"{GLASS}::test_who_has_a_part_in_it_cannot_even_where_one_person_is_enough",
+    ),
+    Fault(
+        "let break-glass go around the policy",
+        "approvals/glass/services.py",
+        '    if decision.outcome == "deny":',
+        "    if False:",
+        f"{GLASS}::test_what_the_policy_denies_stays_denied",
+    ),
+    Fault(
+        "let break-glass go around a budget",
+        "approvals/glass/services.py",
+        "    if outcome.over:",
+        "    if False:",
+        f"{GLASS}::test_a_budget_is_taken_anew_or_refuses",
+    ),
+    Fault(
+        "let break-glass change what was denied",
+        "approvals/glass/services.py",
+        "waited = row.state == states.PENDING and row.expires_at > now",
+        "waited = True",
+        f"{GLASS}::test_what_was_denied_stays_so_and_another_like_it_is_allowed",
+    ),
+    Fault(
+        "tell owners nothing of a broken glass",
+        "approvals/glass/services.py",
+        '            announce([(organization.id, row.mode, "glass.broken", broken.glass_id)])\n',
+        "",
+        f"{GLASS}::test_every_owner_is_owed_the_news_in_the_same_transaction",
+    ),
+    Fault(
+        "let owners sign off what they did themselves",
+        "approvals/glass/services.py",
+        "        if row.user_id == by.user_id:",
+        "        if False:",
+        f"{GLASS}::test_an_owner_does_not_sign_off_their_own_unless_alone",
+    ),
+    Fault(
+        "take what was allowed outside its rule after the capability was withdrawn",
+        "approvals/glass/ladder.py",
+        "return person.may_break_glass and person.id",
+        "return person.id",
+        "tests/gateway/test_break_glass.py::test_it_is_checked_once_more_at_the_claim",
     ),
     Fault(
         "keep a rule that nobody could satisfy",

@@ -19,6 +19,7 @@ urlpatterns = [
     path("approvals/", include("approvals.urls")),
     path("grants/", include("approvals.grant_urls")),
     path("settings/kill-switch/", include("approvals.stops.urls")),
+    path("settings/break-glass/", include("approvals.glass.urls")),
     path("settings/", include("notifications.urls")),
     path("", include("approvals.slack.urls")),
     path("health/live", health.live, name="health_live"),

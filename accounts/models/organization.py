@@ -92,6 +92,9 @@ class Membership(models.Model):
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="memberships")
     user = models.ForeignKey("accounts.User", models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=8, choices=Role)
+    breaks_glass = models.BooleanField(
+        default=False, db_default=False, help_text="Whether they may allow a request outside its approval rule."
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -6,6 +6,7 @@ from accounts import roles
 from accounts.by import By, lock, role_of, tell
 from accounts.models import AccessToken, Membership, Organization, User
 from accounts.rules import Refused, check_give, check_owner_left, check_touch
+from accounts.services import break_glass
 from audit.clock import database_now
 from audit.ids import show_id
 
@@ -49,6 +50,8 @@ def change_role(*, member: Membership, role: str, by: By) -> Membership:
         check_owner_left(member.role, _owners(member.organization))
         before, member.role = member.role, role
         member.save(update_fields=["role"])
+        if member.breaks_glass and not roles.may(role, "approvals:decide"):
+            break_glass.take_back(member, by)
         tell(
             "member:role",
             organization=member.organization,

@@ -7,13 +7,14 @@ from django.core.paginator import Paginator
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
 
 from accounts import roles, rules
 from accounts.access import requires
 from accounts.forms.people import RoleForm
 from accounts.models import Membership
 from accounts.requests import MemberRequest
-from accounts.services import invite, members
+from accounts.services import break_glass, invite, members
 from accounts.trail import trail_of
 from accounts.views.answers import status_of, told
 
@@ -63,11 +64,27 @@ def member(request: MemberRequest, pk: UUID) -> HttpResponse:
         "member": found,
         "form": form,
         "fixed": fixed,
+        "decides": roles.may(found.role, "approvals:decide"),
+        "may_give_glass": request.membership.may("owners:write"),
         "description": roles.DESCRIPTIONS[found.role],
         "tokens": found.user.access_tokens.filter(organization=found.organization_id, revoked_at=None),
         "trail": trail_of(found.organization, "usr", found.user_id),
     }
     return render(request, "accounts/member.html", context, status=status_of(form) if form else 200)
+
+
+@require_POST
+@requires("owners:write")
+def member_glass(request: MemberRequest, pk: UUID) -> HttpResponse:
+    """Lets a member break the glass (`on`), or not any more."""
+    found = _member(request, pk)
+    if request.POST.get("on"):
+        with told(request, f"{found.user} may allow single requests outside their rule. Every owner is told of each."):
+            break_glass.allow(member=found, by=request.membership)
+    else:
+        with told(request, f"{found.user} may not allow anything outside its rule any more."):
+            break_glass.withdraw(member=found, by=request.membership)
+    return redirect("accounts:member", pk)
 
 
 @requires("members:write")

@@ -33,7 +33,7 @@ def run(*words):
 run("create_organization", "Acme")
 run("create_user", "owner@example.com", "--role", "owner")
 run("create_user", "approver@example.com", "--role", "approver")
-run("create_agent", "Support bot", "--slug", "support-bot", "--owner", "owner@example.com")
+run("create_agent", "Support bot", "--slug", "support-bot", "--owner", "owner@example.com", "--max-pending", "10000")
 run("set_permission", "support-bot", "stripe.refund.small", "--effect", "allow", "--max-amount", "50")
 run("set_permission", "support-bot", "stripe.refund.large", "--effect", "ask", "--max-amount", "1000")
 key = run("create_api_key", "--agent", "support-bot", "--mode", "live")

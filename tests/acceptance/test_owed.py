@@ -48,7 +48,7 @@ run("create_organization", "Acme")
 run("create_user", "owner@example.com", "--role", "owner")
 for name in ("ann", "bob"):
     run("create_user", f"{name}@example.com", "--role", "approver")
-run("create_agent", "Support bot", "--slug", "support-bot", "--owner", "owner@example.com")
+run("create_agent", "Support bot", "--slug", "support-bot", "--owner", "owner@example.com", "--max-pending", "10000")
 run("set_permission", "support-bot", "stripe.refund.small", "--effect", "allow", "--max-amount", "50")
 run("set_permission", "support-bot", "stripe.refund.large", "--effect", "ask", "--max-amount", "1000")
 run("create_channel", "webhook", "Orders", %r)

@@ -37,16 +37,18 @@ def desk(browser: Browser, server: Server) -> Iterator[Desk]:
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 
-    def open_as(user: User, path: str, *, mode: str = "live", **options: object) -> Page:
+    def open_as(
+        user: User, path: str, *, mode: str = "live", session: dict[str, object] | None = None, **options: object
+    ) -> Page:
         client = Client()
         client.force_login(user, backend=BACKEND)
-        session = client.session
-        session["mode"] = mode
-        session.save()
+        kept = client.session
+        kept.update({"mode": mode} | (session or {}))
+        kept.save()
         usual = {"viewport": WIDE, "reduced_motion": "reduce"}
         context = browser.new_context(**(usual | options))  # type: ignore[arg-type]
         context.set_default_timeout(15_000)
-        context.add_cookies([{"name": "sessionid", "value": session.session_key, "url": server.url}])
+        context.add_cookies([{"name": "sessionid", "value": kept.session_key, "url": server.url}])
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))

@@ -36,7 +36,7 @@ def test_a_person_ticks_two_and_decides_them_from_the_keyboard(acme: Acme, desk:
     first, second, third = three(acme)
     medium = factories.an_approval(agent=acme.bot, minutes=30)
     page = desk(acme.approver, "/inbox/")
-    ticks = page.get_by_role("checkbox")
+    ticks = page.locator(".rows").get_by_role("checkbox")
     expect(ticks).to_have_count(3)  # of four that wait
     for number in (0, 1):
         ticks.nth(number).focus()

@@ -105,7 +105,9 @@ def make_world(server: Server, client: httpx.Client, slug: str = "acme") -> Worl
     """An organization of that slug, alike to every other made here."""
     organization = Organization.objects.create(slug=slug, name=slug.title())
     owner, approver, colleague = people(organization, "owner", "approver", "approver")
-    bot = Agent.objects.create(organization=organization, slug="support-bot", name="Support bot", owner_user=owner)
+    bot = Agent.objects.create(
+        organization=organization, slug="support-bot", name="Support bot", owner_user=owner, max_pending=10_000
+    )
     tiers(bot)
     return World(
         server,

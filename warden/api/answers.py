@@ -178,7 +178,8 @@ class Approval(Struct):
     decided_at: Moment | None
     decided_by: str | None
     reason: str
-    code: Annotated[str, Meta(description="changes_requested, or empty.")]
+    code: Annotated[str, Meta(description="changes_requested, break_glass (approved outside its rule), or empty.")]
+    broken_glass: Annotated[str | None, Meta(description="By which break-glass (brk_…) it was allowed.")]
     follows: Annotated[str | None, Meta(description="The request that was sent back, which this one came after.")]
     claim_until: Moment | None
     claimed_at: Moment | None
@@ -331,6 +332,7 @@ class Member(Struct):
     email: str
     name: str
     role: Role
+    breaks_glass: Annotated[bool, Meta(description="May allow single requests outside their rule, in the browser.")]
     teams: list[str]
     created_at: Moment
 
@@ -485,6 +487,7 @@ def approval(row: approvals.Approval, now: datetime) -> Approval:
         decided_by=row.decided_by_label or None,
         reason=row.reason,
         code=row.code,
+        broken_glass=row.broken_glass.glass_id if row.is_outside_rule else None,
         follows=show_id("apr", row.follows_id) if row.follows_id else None,
         claim_until=row.claim_until,
         claimed_at=row.claimed_at,
@@ -620,6 +623,7 @@ def member(row: accounts.Membership) -> Member:
         email=row.user.email,
         name=row.user.name,
         role=row.role,  # type: ignore[arg-type]
+        breaks_glass=row.breaks_glass,
         teams=sorted(team.slug for team in row.teams.all()),
         created_at=row.created_at,
     )

@@ -100,6 +100,14 @@ class ChangePermission(Struct, forbid_unknown_fields=True):
     notes: Line | UnsetType = UNSET
 
 
+class SignGlass(Struct, forbid_unknown_fields=True):
+    verdict: Literal["justified", "unjustified"]
+    note: Annotated[Text, Meta(description="What you found. The record keeps it.")]
+    typed: Annotated[
+        Line, Meta(description="The organization's slug, where you sign off your own: without others.")
+    ] = ""
+
+
 class HabitsQuery(Struct, forbid_unknown_fields=True):
     mode: Mode = "live"
     days: Annotated[int, Meta(ge=1, le=90, description="So many days (UTC), today included.")] = 30

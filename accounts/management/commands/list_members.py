@@ -23,6 +23,7 @@ class Command(PeopleCommand):
                 "email": member.user.email,
                 "name": member.user.name,
                 "role": member.role,
+                "breaks_glass": member.breaks_glass,
                 "teams": [team.slug for team in member.teams.all()],
                 "active": member.user.is_active,
                 "created_at": member.created_at.isoformat(),
