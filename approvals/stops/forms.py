@@ -50,6 +50,9 @@ class ConfirmForm(forms.Form):
     typed = forms.CharField(
         label="Type it to confirm",
         max_length=200,
-        required=False,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
+
+    def __init__(self, *args: Any, types: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["typed"].required = types

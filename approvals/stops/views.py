@@ -88,19 +88,15 @@ def stop_release(request: MemberRequest, stop_id: str) -> HttpResponse:
     row = find(request, stop_id)
     if row.released_at or not row.asked_at:
         return redirect("stops:list")
-    form = ConfirmForm(request.POST if request.method == "POST" else None)
+    others = services.others_than_asked(row, request.membership)
+    types = services.needs_typing(row, request.membership)
+    form = ConfirmForm(request.POST if request.method == "POST" else None, types=types and not others)
     if request.method == "POST" and form.is_valid():
         with told_in(form):
             services.release(stop=row, by=request.membership, typed=form.cleaned_data["typed"])
             messages.success(request, f"Released: {row.words}. Deadlines moved by as long as they stood still.")
             return redirect("stops:list")
-    facts = {
-        "stop": row,
-        "form": form,
-        "others": services.others_than_asked(row, request.membership),
-        "types": services.needs_typing(row, request.membership),
-        "nav": "settings",
-    }
+    facts = {"stop": row, "form": form, "others": others, "types": types, "nav": "settings"}
     return render(request, "stops/release.html", facts, status=status_of(form))
 
 

@@ -192,6 +192,7 @@ def ask_keyed(world: World) -> dict[str, Any]:
 
 
 def test_of_two_hundred_raced_checks_exactly_fifty_are_allowed_by_fifty_uses(world: World, give: Give) -> None:
+    Agent.objects.filter(id=world.bot.id).update(max_pending=500)
     grant = give(Terms(minutes=60, uses=50, each=Decimal(500), total=Decimal(100_000), same=frozenset({"customer_id"})))
 
     async def race() -> list[dict[str, Any]]:
