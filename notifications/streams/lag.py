@@ -15,7 +15,7 @@ OLDEST = """
 SELECT min(l.at) FROM notifications_stream s
 JOIN notifications_position p ON p.stream_id = s.id
 JOIN audit_log g ON g.organization_id = s.organization_id AND g.mode = p.scope
-JOIN audit_leaf l ON l.log_id = g.id AND l.index = p.next_index
+JOIN audit_leaf l ON l.log_id = g.id AND l.index = greatest(p.next_index, g.first)
 WHERE s.paused_at IS NULL AND (%(organization)s::uuid IS NULL OR s.organization_id = %(organization)s)
   AND (%(mode)s = '' OR s.mode = %(mode)s)
 """
@@ -39,9 +39,10 @@ def standings(stream: Stream, now: datetime) -> list[Standing]:
 def _standing(stream: Stream, position: Position, now: datetime) -> Standing:
     log = Log.objects.filter(organization_id=stream.organization_id, mode=position.scope).first()
     size = size_of(log)
-    waiting = Leaf.objects.filter(log=log, index=position.next_index).first() if log else None
+    first = max(position.next_index, log.first) if log else position.next_index
+    waiting = Leaf.objects.filter(log=log, index=first).first() if log else None
     lag = max((now - waiting.at).total_seconds(), 0.0) if waiting else 0.0
-    return Standing(position, size, max(size - position.next_index, 0), lag)
+    return Standing(position, size, max(size - first, 0), lag)
 
 
 def seconds(now: datetime, organization_id: uuid.UUID | None = None, mode: str = "") -> float:

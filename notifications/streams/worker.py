@@ -94,8 +94,9 @@ class Worker(threading.Thread):
         size = size_of(own)
         if own is None or position.next_index >= size:
             return False
-        until = min(position.next_index + self._limit, size)
-        events = _cut(read(own, position.next_index, until))
+        first = max(position.next_index, own.first)  # what retention let go is not there any more
+        until = min(first + self._limit, size)
+        events = _cut(read(own, first, until))
         if events:
             self._sender.send(events)
             until = events[-1].index + 1

@@ -120,6 +120,18 @@ def test_an_event_that_is_gone_holds_up_nothing(receiver: Receiver) -> None:
     assert indexes(receiver) == [0, 1, 2]
 
 
+def test_what_retention_let_go_is_not_waited_for(receiver: Receiver) -> None:
+    acme = factories.an_organization()
+    some_events(acme.id, 5)
+    sequence()
+    Log.objects.filter(organization_id=acme.id, mode="live").update(first=3)
+    stream, _ = a_stream(acme, address=receiver.url)
+    [live, _] = lag.standings(stream, database_now())
+    assert live.behind == 2
+    stream_all(stream)
+    assert indexes(receiver) == [3, 4]
+
+
 def test_a_paused_stream_sends_nothing_and_goes_on_where_it_was(receiver: Receiver) -> None:
     acme = factories.an_organization()
     some_events(acme.id, 2)
