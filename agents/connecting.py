@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import NamedTuple
 
-from agents import policy
+from agents import frameworks, policy
 from agents.models import Agent
 
 NO_KEY = "ak_…"
@@ -32,14 +32,39 @@ class Step(NamedTuple):
     text: str
 
 
+class Trial(NamedTuple):
+    """One request that tries a key: where it goes, the action it asks for, and what is sent, as JSON."""
+
+    path: str
+    action: str
+    body: str
+
+
+def _check(asked: Asked) -> Trial:
+    return Trial("/sdk/check", asked.action, asked.body)
+
+
+def _call(asked: Asked) -> Trial:
+    """The same over AAP."""
+    call = {"tool": asked.action, "arguments": {"amount": 20}, "timeout": "10m"}
+    return Trial("/aap/v1/requests", asked.action, json.dumps(call))
+
+
+def _call_of_the_tool(_: Asked) -> Trial:
+    """What the model of an adapter's program would ask for."""
+    call = {"tool": frameworks.TOOL, "arguments": {"order": "ord_1042", "amount": 20}, "timeout": "10m"}
+    return Trial("/aap/v1/requests", frameworks.ACTION, json.dumps(call))
+
+
 class Framework(NamedTuple):
-    """One way to connect. `page`: the document that has the rest; `scopes`: of the key that is made for it."""
+    """One way to connect. `page`: the document that has the rest; `scopes`: of its key; `trial`: what tries it."""
 
     label: str
     lead: str
     page: str
     steps: Callable[[Asked], list[Step]]
     scopes: tuple[str, ...] = ("sdk",)
+    trial: Callable[[Asked], Trial] = _check
 
 
 def asked_of(agent: Agent, base_url: str, key: str = NO_KEY) -> Asked:
@@ -142,6 +167,24 @@ def _mcp(asked: Asked) -> list[Step]:
     ]
 
 
+def _adapter(program: frameworks.Program) -> Framework:
+    """One that asks over AAP."""
+
+    def steps(asked: Asked) -> list[Step]:
+        return [
+            Step("Install the adapter", program.install),
+            Step(
+                "Tell it where Warden is, and its key",
+                f"export AAP_BASE_URL={asked.base_url}/aap\nexport AAP_TOKEN={asked.key}",
+            ),
+            Step("Save as refund.py", program.code),
+            Step("Run it, with your model's key in the environment", frameworks.RUN),
+        ]
+
+    lead = f"An adapter: each call of a tool is an action. The tool below is {frameworks.ACTION}: give it a tier."
+    return Framework(program.label, lead, program.page, steps, ("aap",), _call_of_the_tool)
+
+
 FRAMEWORKS = {
     "python": Framework("Python", "A client that checks, waits, claims and logs.", "client.md", _python),
     "typescript": Framework("TypeScript", "The same for Node 20 and newer.", "typescript.md", _typescript),
@@ -151,10 +194,12 @@ FRAMEWORKS = {
     ),
     "aap": Framework(
         "AAP",
-        "The Agent Approval Protocol: LangChain, Pydantic AI, OpenAI Agents and others, by its adapters.",
+        "The Agent Approval Protocol, for any language; the frameworks beside it have adapters.",
         "aap.md",
         _aap,
-        ("aap", "sdk"),
+        ("aap",),
+        _call,
     ),
     "mcp": Framework("MCP", "A proxy: each tool call of a server is an action, mcp.time.….", "mcp.md", _mcp),
+    **{name: _adapter(program) for name, program in frameworks.PROGRAMS.items()},
 }

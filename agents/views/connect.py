@@ -58,7 +58,7 @@ def connect(request: MemberRequest, slug: str) -> HttpResponse:
         "chosen": chosen,
         "framework": framework,
         "steps": framework.steps(asked),
-        "asked": asked,
+        "trial": framework.trial(asked),
         "made": made,
         "arrived": _arrived(request, agent.slug, now) if request.membership.may("logs:read") else [],
         "since": now.isoformat(),

@@ -10,15 +10,15 @@
     button.disabled = true;
     said.textContent = "Asking …";
     try {
-      const answer = await fetch("/sdk/check", {
+      const answer = await fetch(box.dataset.path, {
         method: "POST",
-        headers: { "X-API-Key": box.dataset.try, "Content-Type": "application/json" },
+        headers: { ...credential(box.dataset), "Content-Type": "application/json" },
         body: box.dataset.body,
         credentials: "omit",
         cache: "no-store",
       });
       const told = await answer.json();
-      said.textContent = answer.ok ? words(told) : `Refused (${answer.status}): ${told.detail}`;
+      said.textContent = answer.ok ? words(told) : `Refused (${answer.status}): ${told.detail ?? told.error?.message}`;
     } catch {
       said.textContent = "Warden cannot be reached from this browser. Run the snippet instead.";
     } finally {
@@ -27,8 +27,15 @@
     }
   });
 
+  // AAP asks under a key of its own each time; see docs/aap.md.
+  function credential({ path, try: key }) {
+    if (!path.startsWith("/aap/")) return { "X-API-Key": key };
+    return { Authorization: `Bearer ${key}`, "Idempotency-Key": `connect-${Date.now()}-${Math.random()}` };
+  }
+
   function words(told) {
-    if (told.allowed === true) return `Allowed: ${told.reason}`;
-    return told.requires_approval === true ? "It waits for a person: see the inbox." : `Denied: ${told.reason}`;
+    const why = told.reason ?? told.decision?.note;
+    if (told.allowed === true || told.status === "approved") return `Allowed: ${why}`;
+    return told.status === "pending" ? "It waits for a person: see the inbox." : `Denied: ${why}`;
   }
 })();

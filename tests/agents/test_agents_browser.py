@@ -217,14 +217,23 @@ def test_all_of_it_works_without_javascript(chromium, server, people, paths, bot
     page.context.close()
 
 
-def test_a_key_is_made_and_its_first_request_arrives_without_a_reload(chromium, server, people, paths):
+@pytest.mark.parametrize(
+    ("framework", "said", "arrived"),
+    [
+        ("python", "Allowed by 'stripe.refund.small'", "stripe.refund"),
+        ("langgraph", "Denied: No permission for action 'tool.issue_refund'", "tool.issue_refund"),
+    ],
+)
+def test_a_key_is_made_and_its_first_request_arrives_without_a_reload(
+    chromium, server, people, paths, framework, said, arrived
+):
     page = logged_in(chromium, server.url, people.admin)
-    page.goto(server.url + paths["connect"])
+    page.goto(f"{server.url}{paths['connect']}?with={framework}")
     page.get_by_role("button", name="Make a live key").click()
     expect(page.locator("#arrived")).to_contain_text("Nothing yet")
     page.get_by_role("button", name="Send it").click()
-    expect(page.locator("[data-try-said]")).to_contain_text("Allowed by 'stripe.refund.small'")
+    expect(page.locator("[data-try-said]")).to_contain_text(said)
     expect(page.locator("#arrived")).to_contain_text("It works")
-    expect(page.locator("#arrived")).to_contain_text("stripe.refund")
+    expect(page.locator("#arrived")).to_contain_text(arrived)
     assert page.refused == []
     page.context.close()

@@ -14,8 +14,9 @@ from django.urls import reverse
 
 from accounts.secrets import hash_secret
 from agents.connecting import FRAMEWORKS, NO_KEY, Asked, asked_of
+from agents.frameworks import PROGRAMS
 from agents.load import find_key
-from agents.models import Agent, ApiKey
+from agents.models import Agent, ApiKey, Permission
 from agents.services.agents import create_agent
 from agents.services.permissions import create_permission
 from audit.clock import database_now
@@ -24,7 +25,7 @@ from audit.models import Event
 from audit.record import record
 from tests.client.mcp_world import environment
 from tests.docs.curl import curl
-from tests.docs.pages import blocks
+from tests.docs.pages import blocks, read
 from tests.gateway.conftest import World, make_key, world
 
 __all__ = ["world"]
@@ -170,3 +171,36 @@ def test_the_snippet_of_the_approval_protocol_runs(world: World) -> None:
         [sys.executable, "-c", code.text], env=environment(world) | named, capture_output=True, text=True, check=True
     )
     assert done.stdout == "allowed: run it now\n"
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_program_of_an_adapter_is_the_one_its_page_shows_and_its_test_runs(name):
+    framework = FRAMEWORKS[name]
+    install, settings, program, run = framework.steps(Asked("https://warden.example.com", "bot", "email.send", NO_KEY))
+    page = f"docs/{framework.page}"
+    assert program.text == next(block.text for block in blocks(page, "python") if block.label == "refund.py")
+    for shown in (install.text, run.text):
+        assert f"    {shown}\n" in read(page)
+    assert settings.text == f"export AAP_BASE_URL=https://warden.example.com/aap\nexport AAP_TOKEN={NO_KEY}"
+
+
+@pytest.mark.parametrize(
+    ("framework", "scopes"), [("python", ["sdk"]), ("mcp", ["sdk"]), ("aap", ["aap"]), ("langgraph", ["aap"])]
+)
+def test_a_key_opens_the_door_that_its_framework_knocks_on_and_no_other(enter, people, bot, framework, scopes):
+    enter(people.admin).post(url(bot, framework))
+    assert ApiKey.objects.get().scopes == scopes
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("framework", ["python", "aap", "langgraph"])
+def test_the_request_that_tries_a_key_is_heard(world: World, framework):
+    Permission.objects.create(agent=world.bot, action="tool.issue_refund", effect="allow")
+    trial = FRAMEWORKS[framework].trial(Asked(world.server.url, "support-bot", "stripe.refund"))
+    key = make_key(world.acme, agent=world.bot, scopes=list(FRAMEWORKS[framework].scopes))
+    headers = (
+        {"X-API-Key": key} if framework == "python" else {"Authorization": f"Bearer {key}", "Idempotency-Key": "1"}
+    )
+    answer = world.client.post(trial.path, content=trial.body, headers=headers)
+    assert answer.json()["status"] in ("allowed", "approved"), answer.text
+    assert Event.objects.get(kind="agent:check:allow").action == trial.action
