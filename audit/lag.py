@@ -19,7 +19,7 @@ WHERE e.written >= (SELECT xid::text::xid8 FROM audit_sequencer)
   AND NOT EXISTS (SELECT 1 FROM audit_leaf l WHERE l.event_id = e.id)
 """
 
-# Up to when the record is known to be in order, for who asks in passing; NULL: it is not what was signed, or never was.
+# Up to when the record is known to be in order, for who decides by it; NULL: it is not what was signed, or never was.
 ORDERED = "(SELECT CASE WHEN refusal = '' THEN least(waiting_since, beat_at) END FROM audit_sequencer)"
 
 State = Literal["ok", "late", "stopped", "refused"]

@@ -12,6 +12,7 @@ from gateway.aap import calls
 from gateway.answers import UNAUTHORIZED, Answer
 from gateway.idempotency import Keys, Scoped
 from gateway.jobs import Asked, Cancel, Check, Claim, Comment, Log, closed, named_agent
+from gateway.lateness import Lateness
 from gateway.policies import Era, Policies
 from gateway.writer import Batch, Lane, Unavailable
 
@@ -21,6 +22,7 @@ class Lanes:
 
     def __init__(self, conninfo: dict[str, Any], policies: Policies) -> None:
         self._policies = policies
+        self._lateness = Lateness()
         self.quick: Lane[Asked] = Lane("quick", conninfo, self._quick, policies.forget)
         self.careful: Lane[Asked] = Lane("careful", conninfo, self._careful, policies.forget)
 
@@ -66,6 +68,7 @@ class Lanes:
         era = await self._era(batch, jobs)
         limited: list[checking.Judged] = []
         let_in = [(job, found) for job in jobs if (found := await self._admit(job, batch, era))]
+        await self._lateness.look(batch, (found for _, found in let_in))
         await covering.cover(batch, let_in)
         for job, admitted in let_in:
             if isinstance(job, Check):
@@ -95,6 +98,7 @@ class Lanes:
                 todo.append(job)
             else:
                 keyed.setdefault((job.scope(*found), job.idempotency_key), []).append(job)
+        await self._lateness.look(batch, admitted.values())
         await covering.cover(batch, admitted.items())
         keys = Keys(batch)
         todo += await keys.open(keyed)

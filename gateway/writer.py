@@ -17,7 +17,6 @@ import structlog
 from psycopg import AsyncConnection, AsyncCursor
 
 from audit import spans
-from audit.lag import ORDERED
 from audit.leaf import COLUMNS, Entry, Row, row
 from gateway import metrics
 
@@ -55,7 +54,7 @@ LOST_THE_RACE = (
     psycopg.errors.SerializationFailure,
     psycopg.errors.QueryCanceled,
 )
-BEGIN = f"BEGIN; SELECT clock_timestamp(), value, {ORDERED} FROM agents_epoch"  # noqa: S608
+BEGIN = "BEGIN; SELECT clock_timestamp(), value FROM agents_epoch"
 
 
 class Outdated(Exception):
@@ -79,17 +78,13 @@ def session(conninfo: dict[str, Any]) -> dict[str, Any]:
 
 
 class Batch:
-    """One open transaction: its connection, its time (the database's clock), its epoch, what it will record; and
-    up to when the record was in order.
-    """
+    """One open transaction: its connection, its time (the database's clock), its epoch, what it will record."""
 
-    def __init__(
-        self, connection: AsyncConnection[Any], now: datetime, epoch: int, ordered_at: datetime | None = None
-    ) -> None:
+    def __init__(self, connection: AsyncConnection[Any], now: datetime, epoch: int) -> None:
         self.connection = connection
         self.now = now
         self.epoch = epoch
-        self.ordered_at = ordered_at
+        self.ordered_at: datetime | None = None  # up to when the record is in order: see gateway.lateness
         self.rows: list[Row] = []
         self.after: list[Callable[[], None]] = []  # what may only happen once this is durable
 

@@ -1,5 +1,6 @@
 """Where an organization wants it so, high risk is denied while the record is not put in order."""
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from agents.models import Permission
 from audit.clock import database_now
 from audit.log import Sequencer
 from audit.models import Event
+from gateway.lateness import FRESH
 from tests.gateway.conftest import World
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -30,6 +32,7 @@ def sequencer(beat: float = 1, waiting: float | None = None, refusal: str = "") 
     since = None if waiting is None else now - timedelta(seconds=waiting)
     values: dict[str, Any] = {"waiting_since": since, "refusal": refusal, "beat_at": now - timedelta(seconds=beat)}
     Sequencer.objects.update_or_create(id=1, defaults=values)
+    time.sleep(1.2 * FRESH.total_seconds())
 
 
 @pytest.mark.parametrize("state", [{"beat": 61}, {"waiting": 61}, {"refusal": "The log is shorter than it was."}])
