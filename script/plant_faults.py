@@ -22,6 +22,10 @@ STEPUP = "tests/approvals/test_stepup.py"
 GLASS = "tests/approvals/test_break_glass.py"
 TIME = "tests/approvals/test_time.py"
 TOGETHER = "tests/approvals/test_together.py"
+EDITS = "tests/approvals/test_edits.py"
+EDITED = "tests/gateway/test_edited.py"
+BUDGETS = "tests/gateway/test_budgets.py"
+GRANTS = "tests/gateway/test_grants.py"
 
 
 @dataclass(frozen=True)
@@ -376,6 +380,76 @@ FAULTS = [
         "    if staff and staff.is_stuck(row):",
         "    if False:",
         "tests/agents/test_outlook.py::test_a_rule_that_nobody_could_satisfy_is_refused",
+    ),
+    Fault(
+        "forget to void votes",
+        "approvals/edits.py",
+        "void = Review.objects.filter(approval=approval, voided_at=None).update(voided_at=now)",
+        "void = 0",
+        f"{EDITS}::test_earlier_votes_are_void_and_whoever_gave_them_votes_again",
+    ),
+    Fault(
+        "let an edit ask for more",
+        "approvals/editing.py",
+        "    if more:\n",
+        "    if False:\n",
+        f"{EDITS}::test_only_named_fields_change_and_keep_their_kind_and_amounts_go_down",
+    ),
+    Fault(
+        "keep the policy's old word on what is edited",
+        "approvals/edits.py",
+        '    if decision.outcome == "deny":\n',
+        "    if False:\n",
+        f"{EDITS}::test_the_policy_of_now_decides_again_and_its_no_is_a_no",
+    ),
+    Fault(
+        "let the agent do what it asked where something else was approved",
+        "approvals/intake.py",
+        "elif held and _claimable(held, now) and held.digest != request.digest:",
+        "elif False:",
+        f"{EDITED}::test_an_old_client_that_repeats_its_check_is_not_told_to_go_ahead",
+    ),
+    Fault(
+        "let an edit go around the budget of its tier",
+        "approvals/edits.py",
+        "approval.reserved_amount, planned.wanted))",
+        "approval.reserved_amount, planned.wanted._replace(needs=())))",
+        f"{BUDGETS}::test_what_an_approver_changes_counts_on_the_tier_it_comes_to",
+    ),
+    Fault(
+        "allow what is over the budget",
+        "agents/spending.py",
+        "if not need.fits(used[key])), None)",
+        "if False), None)",
+        f"{BUDGETS}::test_a_budget_that_is_used_up_denies_and_says_when_it_begins_anew",
+    ),
+    Fault(
+        "give nothing back of what was denied",
+        "agents/spending.py",
+        "greatest(agents_spending.value - back.value, 0)",
+        "agents_spending.value",
+        f"{BUDGETS}::test_what_waits_counts_and_what_comes_to_nothing_is_given_back",
+    ),
+    Fault(
+        "spend the use of a grant that a budget refused",
+        "gateway/budgeting.py",
+        "    if refused:\n",
+        "    if False:\n",
+        f"{BUDGETS}::test_a_use_of_a_grant_that_a_budget_refuses_is_not_spent",
+    ),
+    Fault(
+        "let a grant cover more than it says of each",
+        "approvals/terms.py",
+        "wanted.amount > given.each:",
+        "False:",
+        f"{GRANTS}::test_what_differs_waits_for_a_person",
+    ),
+    Fault(
+        "let somebody grant what their own key asks",
+        "approvals/terms.py",
+        " or given.by in wanted.requesters:",
+        ":",
+        f"{GRANTS}::test_nobody_grants_what_their_own_key_asks",
     ),
 ]
 
