@@ -61,6 +61,8 @@ def test_what_is_not_there_is_not_found(db, world, owner, endpoint):
             "decide_review_item": {"verdict": "keep"},
             "accept_proposal": {"digest": "0" * 64},
             "reject_proposal": {"reason": "x"},
+            "sign_broken_glass": {"verdict": "justified", "note": "x"},
+            "move_stream": {"log": "live", "index": 0},
         }
         status, answer = owner(endpoint.method, path, bodies.get(endpoint.operation))
         assert status == 404, (path, answer)
