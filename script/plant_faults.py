@@ -451,6 +451,34 @@ FAULTS = [
         ":",
         f"{GRANTS}::test_nobody_grants_what_their_own_key_asks",
     ),
+    Fault(
+        "use a grant without end",
+        "approvals/granting.py",
+        "uses < max_uses AND (total IS NULL OR used + %(amount)s <= total)",
+        "TRUE",
+        f"{GRANTS}::test_uses_and_sums_come_to_an_end",
+    ),
+    Fault(
+        "keep a grant whose tier changed",
+        "approvals/grants.py",
+        "if kept is None or kept.snapshot != grant.permission:",
+        "if kept is None:",
+        f"{GRANTS}::test_what_changes_ends_it_at_once_and_for_good",
+    ),
+    Fault(
+        "let one person release what two must",
+        "approvals/stops/services.py",
+        "if others := others_than_asked(stop, by):",
+        "if others := []:",
+        "tests/approvals/test_stops.py::test_who_asks_for_a_release_does_not_confirm_it_while_somebody_else_can",
+    ),
+    Fault(
+        "let deadlines pass while everything stands still",
+        "approvals/rules.py",
+        "None if case.frozen else case.expires_at",
+        "case.expires_at",
+        f"{RULES}::test_only_a_pending_request_before_its_deadline_can_change",
+    ),
 ]
 
 
