@@ -52,6 +52,15 @@ for _page in (
     Page("accounts:members", "Members", "Who belongs here, their roles, invitations.", "users", "members:read", 20),
     Page("accounts:teams", "Teams", "Groups that own agents and decide.", "users-round", "members:read", 30),
     Page("agents:rules", "Approval rules", "Who decides, how many must, and by when.", "scale", "agents:read", 40),
+    Page(
+        "agents:external_opa",
+        "External OPA",
+        "One more gate after the tiers, which can only tighten.",
+        "shield-check",
+        "agents:read",
+        45,
+    ),
+    Page("agents:banned", "Banned SPIFFE IDs", "Names that nobody here may be, or act on.", "ban", "agents:read", 48),
     Page("agents:keys", "Keys", "What agents show to prove who they are.", "key-round", "agents:read", 50),
     Page(
         "agents:privacy",

@@ -15,6 +15,7 @@ from agents.code.compiled import compile_state
 from agents.code.state import State
 from agents.keys import KeyFacts
 from agents.models.privacy import EVERY
+from agents.opa.gate import Gate
 from agents.policy import Policy
 from agents.policy.budgets import limits_of
 from agents.policy.names import covers
@@ -59,6 +60,7 @@ class Loaded:
     authz_paths: frozenset[str]
     privacy: tuple[tuple[str, sealing.Rule], ...] = ()  # what is stored covered: patterns of actions, and where
     deny_when_late: bool = False  # high risk, while the record is not put in order
+    gate: Gate | None = None  # an external OPA, which has to agree
     shadow: Policy | None = None  # asked beside the policy; what it says is recorded and never answered
 
     def covered(self, action: str) -> list[sealing.Rule]:
@@ -167,6 +169,7 @@ def _load(organization_id: uuid.UUID) -> Loaded:
     default = next((rule for rule in organization.approval_rules.all() if rule.is_default), None)
     default_rule = default.snapshot() if default else models.ApprovalRule(organization=organization).snapshot()
     agents = [agent_of(row) for row in rows]
+    external = models.ExternalOpa.objects.filter(organization=organization).first()
     facts: dict[str, AgentFacts] = {}
     for row in rows:
         people = [row.owner_user_id] if row.owner_user_id else []
@@ -188,6 +191,7 @@ def _load(organization_id: uuid.UUID) -> Loaded:
             environments=frozenset(organization.environments),
             banned=organization.banned_identities.values_list("spiffe_id", flat=True),
             agents=agents,
+            external=external.facts.content if external else None,
         ),
         facts,
         {
@@ -200,6 +204,7 @@ def _load(organization_id: uuid.UUID) -> Loaded:
         frozenset(organization.authz_paths),
         tuple((row.action, row.sealing) for row in organization.privacy_rules.all()),
         organization.deny_when_late,
+        external.facts if external else None,
         _shadow(organization),
     )
 

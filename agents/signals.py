@@ -11,3 +11,6 @@ receiver_removed = Signal()
 
 # Sent inside the transaction that retires an instance of AAP, with `instance` and `by` (audit.leaf.Actor).
 instance_retired = Signal()
+
+# Sent inside the transaction that proposes a change of the policy, or decides one, with `proposal`.
+proposal_moved = Signal()

@@ -4,8 +4,10 @@ from django.urls import path, re_path
 
 from agents.views import (
     agents,
+    banned,
     connect,
     detail,
+    external,
     git,
     instances,
     keys,
@@ -53,6 +55,11 @@ urlpatterns = [
     path("permissions/rules/preview/", rules.rule_preview, name="rule_preview"),
     path("permissions/rules/<uuid:pk>/", rules.rule_edit, name="rule"),
     path("permissions/rules/<uuid:pk>/delete/", rules.rule_delete, name="rule_delete"),
+    path("settings/banned/", banned.banned, name="banned"),
+    path("settings/banned/<uuid:pk>/lift/", banned.banned_lift, name="banned_lift"),
+    path("settings/external-opa/", external.external, name="external_opa"),
+    path("settings/external-opa/try/", external.external_try, name="external_opa_try"),
+    path("settings/external-opa/remove/", external.external_remove, name="external_opa_remove"),
     path("permissions/git/", git.page, name="git"),
     path("permissions/git/warden.yaml", git.export, name="git_export"),
     path("permissions/git/propose/", proposals.propose, name="propose"),

@@ -103,6 +103,8 @@ _OTHERS = {
     "permission_review:sign": Sentence("signature", "{actor} signed the review of {agent}"),
     "shadow:set": Sentence("ghost", "{actor} set a shadow policy[ of {source}]: {summary}"),
     "shadow:end": Sentence("ghost", "{actor} ended the shadow policy[ of {source}]"),
+    "external_opa:set": Sentence("shield-check", "{actor} has the external OPA at {url} asked"),
+    "external_opa:remove": Sentence("shield-off", "{actor} has the external OPA at {url} asked no more"),
     "policy_proposal:propose": Sentence("git-pull-request-arrow", "{actor} proposed a change of the policy: {summary}"),
     "policy_proposal:accept": Sentence("circle-check", "{actor} accepted a change of the policy: {summary}"),
     "policy_proposal:reject": Sentence("circle-x", "{actor} rejected a change of the policy: {reason}"),

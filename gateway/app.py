@@ -25,6 +25,7 @@ from gateway.aap import routes as aap_routes
 from gateway.aap.instances import Instances
 from gateway.aap.reading import Calls
 from gateway.answers import BEARER, Answer
+from gateway.gate import External
 from gateway.identity import Identities
 from gateway.jobs import Check
 from gateway.lanes import Lanes
@@ -136,12 +137,13 @@ class Gateway:
     def __init__(self) -> None:
         parameters = conninfo()
         self.policies = Policies()
-        self.lanes = Lanes(parameters, self.policies)
         self.limits = Limits(settings.REDIS_URL, parameters)
         self.waiters = Waiters(parameters)
         self.reader = Approvals(parameters, self.policies)
         self.calls = Calls(parameters, self.policies)
         self.instances = Instances(self.limits)
+        self.external = External(self.policies, self.reader, self.calls)
+        self.lanes = Lanes(parameters, self.policies, self.external)
         self.touch = Touch()
         self.identities = Identities()
         self.meter = Meter(lambda: self.waiters.count)
@@ -167,6 +169,7 @@ class Gateway:
             self.waiters.stop(),
             self.reader.stop(),
             self.calls.stop(),
+            self.external.stop(),
             self.touch.stop(),
             self.identities.stop(),
             self.meter.stop(),

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from agents import policy
 from agents.load import AgentFacts, KeyFacts, Loaded
+from agents.opa.gate import OpaSaid, tighten
 from agents.policy import budgets
 from agents.policy.budgets import Need
 from approvals import intake, receipts, states
@@ -23,7 +24,7 @@ from audit.ids import new_id, show_id
 from audit.lag import is_late
 from audit.leaf import Entry, timestamp
 from audit.sealing import is_marked
-from gateway import metrics
+from gateway import gate, metrics
 from gateway.answers import Answer
 from gateway.bodies import AuditProof, CheckAnswer
 from gateway.jobs import Check, Refusal, actor
@@ -31,7 +32,7 @@ from gateway.writer import Batch
 
 ASKED = "This action requires human approval"
 EDITED = "Not as asked: approved in a changed form"
-UNSAID = ("error", "condition_error")
+UNSAID = ("error", "condition_error", "opa_agrees", "opa_asks", "opa_denies", "opa_failed")
 BECAUSE = 300  # characters
 STOPPED = {"organization_paused", "agent_paused", "action_paused"}
 GRAVE = {"high", "critical"}
@@ -51,20 +52,25 @@ class Judged:
     decision: policy.Decision
     shadow: dict[str, Any] | None = None  # what the shadow policy says: for the record, never for the answer
     needs: Sequence[Need] = ()  # what it takes of budgets
+    said: OpaSaid | None = None  # by an external OPA, where one is asked
 
 
 def judge(job: Check, key: KeyFacts, loaded: Loaded, batch: Batch) -> Judged:
-    """Asks the policy, at the time of the batch."""
+    """Asks the policy, at the time of the batch. Raises gate.Unasked where an external OPA has to be asked first."""
     agent = loaded.agents[job.body.agent_id]
-    request = policy.Request(str(agent.id), job.body.action, job.context, key.environment or None, job.callee or None)
+    request = gate.request_of(job, key, agent)
     with spans.span("decide", job.trace):
         decision = policy.decide(loaded.policy, request, batch.now)
+    shadow, said = _shadow(loaded, agent, request, decision, batch, job.is_covered), None
+    if (question := gate.asks(key, loaded, agent, request, decision)) is not None:
+        said = gate.answer_to(job, loaded, question)
+        said = said.bare if job.is_covered else said
+        decision = tighten(decision, said)
     if decision.outcome == "ask" and decision.amount is not None and decision.amount >= LARGEST:
         decision = replace(decision, outcome="deny", code="amount_invalid", reason="Amount is too large to ask about")
     decision = told(late(loaded, decision, batch), job.is_covered)
     needs = budgets.needs(loaded.policy.agents[str(agent.id)], decision, batch.now)
-    shadow = _shadow(loaded, agent, request, decision, batch, job.is_covered)
-    return Judged(job, key, loaded, agent, decision, shadow, needs)
+    return Judged(job, key, loaded, agent, decision, shadow, needs, said)
 
 
 def late(loaded: Loaded, decision: policy.Decision, batch: Batch) -> policy.Decision:
@@ -123,6 +129,7 @@ def _entry(judged: Judged, kind: str, result: str, reason: str, target: str = ""
             "environment": judged.key.environment,
             "trace": [_line(looked, judged.job.is_covered) for looked in decision.trace],
             **({"shadow": judged.shadow} if judged.shadow else {}),
+            **({"external_opa": judged.said.facts} if judged.said else {}),
             **_sides(judged.job, judged.agent.spiffe_id),
             **data,
         },

@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from agents import policy
 from agents.load import KeyFacts, Loaded
+from agents.opa.gate import OpaSaid, tighten
 from approvals import intake, receipts, states
 from approvals.digest import digest
 from approvals.intake import Held
@@ -18,6 +19,7 @@ from audit.canonical import read_canonical
 from audit.leaf import timestamp
 from audit.sealing import is_marked, marks
 from audit.subjects import reveal_for_policy
+from gateway import gate
 from gateway.answers import NO_APPROVAL, Answer, error, ok
 from gateway.bodies import ApprovalAnswer, Attachment, ClaimAnswer, CommentAnswer, DecisionAnswer
 from gateway.checking import LATE, approval_url, effective, late, told
@@ -51,7 +53,10 @@ def may_see(key: KeyFacts, held: Held) -> bool:
 
 
 async def claim(job: Claim, key: KeyFacts, loaded: Loaded, batch: Batch) -> Answer:
-    """Takes the approval if it is approved, in time, whole, and still permitted (I5)."""
+    """Takes the approval if it is approved, in time, whole, and still permitted (I5).
+
+    Raises gate.Unasked where an external OPA has to be asked first: nothing was done then.
+    """
     held = await intake.lock(batch.connection, job.approval_id)
     if held is None or not may_see(key, held):
         return NO_APPROVAL
@@ -63,14 +68,17 @@ async def claim(job: Claim, key: KeyFacts, loaded: Loaded, batch: Batch) -> Answ
     late = held.claim_until is None or (held.claim_until <= batch.now and held.frozen_at is None)
     if held.lapsed_at is not None or late:
         return EXPIRED
-    if refused := await _changed(held, loaded, batch) or await _unsound(held, batch):
+    said: list[OpaSaid] = []
+    refused = await _changed(held, job, key, loaded, batch, said) or await _unsound(held, batch)
+    outside = {"external_opa": said[0].facts} if said else {}
+    if refused:
         batch.record(
             intake.entry(
                 held,
                 "agent:approval:refuse",
                 actor(key, held.agent_slug),
                 result="deny",
-                data={"reason": refused.reason},
+                data={"reason": refused.reason} | outside,
             )
         )
         return refused.answer
@@ -88,14 +96,20 @@ async def claim(job: Claim, key: KeyFacts, loaded: Loaded, batch: Batch) -> Answ
                 "digest": claimed.digest,
                 "policy_version": loaded.policy.version,
                 "receipt": receipts.claims(claimed, approved_by, loaded.policy.version, job.audience),
-            },
+            }
+            | outside,
         )
     )
     return ok(show(claimed, batch.now))
 
 
-async def _changed(held: Held, loaded: Loaded, batch: Batch) -> Changed | None:
-    """Why the policy of now does not carry this approval; None where it does. A stop may still end in time."""
+async def _changed(
+    held: Held, job: Claim, key: KeyFacts, loaded: Loaded, batch: Batch, said: list[OpaSaid]
+) -> Changed | None:
+    """Why the policy of now does not carry this approval; None where it does. A stop may still end in time.
+
+    What an external OPA said is added to `said`. Raises gate.Unasked where it was not asked.
+    """
     stored: dict[str, Any] = read_canonical(held.context)
     permission_id = json.loads(held.permission)["id"]
     whole = digest(
@@ -126,6 +140,12 @@ async def _changed(held: Held, loaded: Loaded, batch: Batch) -> Changed | None:
         return changed(f"The policy changed: {decision.reason}")
     if decision.outcome == "ask" and (decision.permission is None or decision.permission.id != permission_id):
         return changed("The policy changed: another permission asks for this now")
+    if (question := gate.asks_of(held, key, loaded)) is not None:
+        answer = gate.answer_to(job, loaded, question)
+        said.append(answer.bare if is_covered else answer)
+        tightened = tighten(decision, said[0])
+        if tightened.outcome == "deny":  # the approval stays: what the OPA says may be another by the next claim
+            return Changed(tightened.reason, error(409, tightened.reason, tightened.code))
     return None
 
 

@@ -78,6 +78,8 @@ class Keys:
                 freed.append(scoped)
         for follower, first in self._followers:
             follower.answer = first.answer
+            if first.answer is None:  # it goes back, as do those who wait for its answer
+                self._batch.after.append(follower.again)
         async with self._batch.connection.cursor() as cursor:
             if kept:
                 await cursor.executemany(

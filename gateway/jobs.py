@@ -3,9 +3,10 @@
 import hashlib
 import uuid
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.load import KeyFacts, Loaded
+from agents.opa.gate import Gate, OpaSaid
 from audit.canonical import canonical
 from audit.ids import read_id
 from audit.leaf import Actor
@@ -15,6 +16,9 @@ from gateway.bodies import CheckAnswer, CheckBody, CommentBody, LogBody
 from gateway.parse import Malformed
 from gateway.writer import Job
 
+if TYPE_CHECKING:
+    from gateway.gate import External
+
 
 class Refusal(NamedTuple):
     """A check that the policy is not asked about: a word for the record, and what /sdk answers."""
@@ -23,10 +27,18 @@ class Refusal(NamedTuple):
     answer: Answer
 
 
+class Gated(NamedTuple):
+    """What one external OPA said to one question."""
+
+    gate: Gate
+    text: str
+    said: OpaSaid
+
+
 class Asked(Job[Answer]):
     """One request of one key. The key is looked up again in the transaction that records the answer."""
 
-    __slots__ = ("idempotency_key", "key_hash")
+    __slots__ = ("gated", "idempotency_key", "key_hash")
     endpoint = ""
     scope_needed = "sdk"
 
@@ -34,6 +46,7 @@ class Asked(Job[Answer]):
         super().__init__()
         self.key_hash = key_hash
         self.idempotency_key = idempotency_key
+        self.gated: Gated | None = None  # what an external OPA said, where one was asked
 
     def scope(self, key: KeyFacts, loaded: Loaded) -> str:
         """Where an idempotency key means one thing: nobody else's answer is ever repeated to this key (I4, I10)."""
@@ -43,6 +56,10 @@ class Asked(Job[Answer]):
     def agent_id(self, key: KeyFacts, loaded: Loaded) -> uuid.UUID | None:
         """The agent that this key speaks for here; None for one that speaks for all."""
         return key.agent_id
+
+    async def question(self, external: "External", key: KeyFacts, loaded: Loaded, now: datetime) -> str | None:
+        """What the organization's external OPA has to be asked before this; None: nothing."""
+        return None
 
     def body_hash(self) -> bytes:
         """What an idempotency key is bound to."""
@@ -79,6 +96,9 @@ class Check(Asked):
 
     def agent_id(self, key: KeyFacts, loaded: Loaded) -> uuid.UUID:
         return loaded.agents[self.body.agent_id].id
+
+    async def question(self, external: "External", key: KeyFacts, loaded: Loaded, now: datetime) -> str | None:
+        return external.of_check(self, key, loaded, now)
 
     def refusal(self, key: KeyFacts, loaded: Loaded) -> Refusal | None:
         """Why this key does not get to ask the policy; None where it does."""
@@ -141,6 +161,9 @@ class Claim(Asked):
         super().__init__(key_hash, idempotency_key)
         self.approval_id = approval_id
         self.audience = audience
+
+    async def question(self, external: "External", key: KeyFacts, loaded: Loaded, now: datetime) -> str | None:
+        return await external.of_claim(self.approval_id, key, loaded)
 
     def body_hash(self) -> bytes:
         return hashlib.sha256(self.approval_id.bytes + self.audience.encode()).digest()

@@ -1,6 +1,8 @@
 """The two lanes: `quick` appends to the record; `careful` locks approvals and idempotency keys."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -10,19 +12,23 @@ from approvals.granting import Granted
 from gateway import budgeting, checking, claiming, covering, talking, telling
 from gateway.aap import calls
 from gateway.answers import UNAUTHORIZED, Answer
+from gateway.gate import External, Unasked
 from gateway.idempotency import Keys, Scoped
 from gateway.jobs import Asked, Cancel, Check, Claim, Comment, Log, closed, named_agent
 from gateway.lateness import Lateness
 from gateway.policies import Era, Policies
 from gateway.writer import Batch, Lane, Unavailable
 
+ROUNDS = 4  # times that a job is submitted, where an external OPA has to be asked something else by then
+
 
 class Lanes:
     """Where jobs go, and what is done with them in their transaction."""
 
-    def __init__(self, conninfo: dict[str, Any], policies: Policies) -> None:
+    def __init__(self, conninfo: dict[str, Any], policies: Policies, external: External) -> None:
         self._policies = policies
         self._lateness = Lateness()
+        self._external = external
         self.quick: Lane[Asked] = Lane("quick", conninfo, self._quick, policies.forget)
         self.careful: Lane[Asked] = Lane("careful", conninfo, self._careful, policies.forget)
 
@@ -32,8 +38,14 @@ class Lanes:
             (isinstance(job, Check) and not job.is_kept)
             or (isinstance(job, Log) and job.body.approval_id is None and job.body.decision_id is None)
         )
-        (self.quick if plain else self.careful).submit(job)
-        return await job.future
+        for _ in range(ROUNDS):
+            await self._external.prepare(job)
+            (self.quick if plain else self.careful).submit(job)
+            answer = await job.future
+            if answer is not None:
+                return answer
+            job.renew()
+        raise Unavailable  # the policy changes faster than its external OPA can be asked
 
     async def _era(self, batch: Batch, jobs: list[Asked]) -> Era:
         """What is at least as new as this batch, with the keys of all its jobs."""
@@ -62,6 +74,11 @@ class Lanes:
         if isinstance(job, Log) and (refused := named_agent(key, loaded, job.body.agent_id)):
             job.answer = refused
             return None
+        if loaded.gate is not None and isinstance(job, Check):
+            with _back(job, batch) as is_back:
+                checking.judge(job, key, loaded, batch)
+            if is_back:
+                return None
         return key, loaded
 
     async def _quick(self, batch: Batch, jobs: list[Asked]) -> None:
@@ -118,7 +135,8 @@ class Lanes:
                 else:
                     job.answer = checking.settle(judged, batch)
             elif isinstance(job, calls.OfCall):
-                job.answer = await job.run(key, loaded, batch)
+                with _back(job, batch):
+                    job.answer = await job.run(key, loaded, batch)
             elif isinstance(job, Log):
                 job.answer = (
                     await telling.tell_outcome(job, key, loaded, batch)
@@ -126,7 +144,8 @@ class Lanes:
                     else await telling.tell(job, key, loaded, batch)
                 )
             elif isinstance(job, Claim):
-                job.answer = await claiming.claim(job, key, loaded, batch)
+                with _back(job, batch):
+                    job.answer = await claiming.claim(job, key, loaded, batch)
             elif isinstance(job, Cancel):
                 job.answer = await claiming.cancel(job, key, batch)
             elif isinstance(job, Comment):
@@ -153,3 +172,14 @@ def _refers(job: Log) -> bool:
 def _order(job: Asked) -> bytes:
     approval_id = job.approval_id if isinstance(job, Claim | Cancel | Comment | Log | calls.OfCall) else None
     return approval_id.bytes if approval_id else b""
+
+
+@contextmanager
+def _back(job: Asked, batch: Batch) -> Iterator[list[bool]]:
+    """Within, what is raised as unasked sends the job back, once this batch is over; then the list is not empty."""
+    is_back: list[bool] = []
+    try:
+        yield is_back
+    except Unasked:
+        is_back.append(True)
+        batch.after.append(job.again)

@@ -68,6 +68,12 @@ POLICY_RELOADS = Counter("agentwarden_policy_reloads_total", "Policies read anew
 WAITING = Gauge(
     "agentwarden_waiting_agents", "Agents that wait for a person in this moment", multiprocess_mode="livesum"
 )
+EXTERNAL_OPA = Counter(
+    "agentwarden_external_opa_total", "Live questions to external OPAs: allow, ask, deny, or failed", ["said"]
+)
+EXTERNAL_OPA_SECONDS = Histogram(
+    "agentwarden_external_opa_seconds", "What external OPAs took to answer live questions", buckets=SECONDS
+)
 
 AUTHZ_DENIED = Counter(
     "agentweave_authz_denied_total",
@@ -99,6 +105,8 @@ CHECKS.labels(*REFUSED)
 for _reason in ("unknown_caller", "no_permission"):
     AUTHZ_DENIED.labels(_reason)
 ROTATION_ERRORS.labels("warden")
+for _said in ("allow", "ask", "deny", "failed"):
+    EXTERNAL_OPA.labels(_said)
 
 type Labels = tuple[str, str, str]
 
@@ -115,6 +123,8 @@ _capabilities: list[str] = []
 _authz_denied: list[str] = []
 _rotation_errors: list[str] = []
 _svid_ttls: dict[str, float] = {}
+_said_outside: list[str] = []
+_seconds_outside: list[float] = []
 
 
 def checked(labels: Labels, seconds: float) -> None:
@@ -143,6 +153,12 @@ def rotation_failed(agent: str) -> None:
 def svid_seen(agent: str, seconds: float) -> None:
     """So long an agent's SVID will last."""
     _svid_ttls[agent] = seconds
+
+
+def gated(said: str, seconds: float) -> None:
+    """One live question to an external OPA was answered, or failed."""
+    _said_outside.append(said)
+    _seconds_outside.append(seconds)
 
 
 def answered(endpoint: str, status: int, *, test: bool) -> None:
@@ -227,6 +243,9 @@ def write() -> None:
         AUTHZ_DENIED.labels(reason).inc(number)
     for agent, number in count(_taken(_rotation_errors)).items():
         labelled(ROTATION_ERRORS, agent).inc(number)
+    for said, number in count(_taken(_said_outside)).items():
+        EXTERNAL_OPA.labels(said).inc(number)
+    observe(EXTERNAL_OPA_SECONDS, _taken(_seconds_outside))
     while _svid_ttls:
         agent, seconds = _svid_ttls.popitem()
         SVID_TTL.labels(agent).set(seconds)

@@ -102,10 +102,19 @@ class Job[A]:
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[A] = loop.create_future()
+        self.future: asyncio.Future[A | None] = loop.create_future()
         self.answer: A | None = None
         self.until = loop.time() + WAIT
         self.trace = spans.here()
+
+    def again(self) -> None:
+        """Back to whoever waits, to be submitted anew: it went into a transaction without what that has to know."""
+        if not self.future.done():
+            self.future.set_result(None)
+
+    def renew(self) -> None:
+        """Makes a job that came back one that can be submitted."""
+        self.future = asyncio.get_running_loop().create_future()
 
     def refuse(self) -> None:
         """503, unless it is answered already or nobody waits any more."""

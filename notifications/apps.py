@@ -8,7 +8,7 @@ class NotificationsConfig(AppConfig):
     def ready(self) -> None:
         from accounts.pages import Page, register
         from agents.signals import receiver_removed
-        from notifications import code, disabling, registry
+        from notifications import code, disabling, proposals, registry
         from notifications.alerts import ready as alerts
         from notifications.reviews import news as reviews
         from notifications.services import deliveries
@@ -41,3 +41,4 @@ class NotificationsConfig(AppConfig):
         alerts.connect()
         reviews.connect()
         code.connect()
+        proposals.connect()

@@ -3,6 +3,7 @@ from .banned import BannedIdentity
 from .code import AppliedPolicy, PolicyProposal, ShadowPolicy
 from .instance import Instance, Provisioner
 from .key import ApiKey
+from .opa import ExternalOpa
 from .permission import Permission
 from .privacy import PrivacyRule
 from .review import PermissionReview, ReviewItem, ReviewReminder
@@ -18,6 +19,7 @@ __all__ = [
     "ApprovalRule",
     "BannedIdentity",
     "Epoch",
+    "ExternalOpa",
     "Instance",
     "Permission",
     "PermissionReview",

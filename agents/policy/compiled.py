@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from .conditions import Condition, ConditionError, compile_condition
 from .model import STRICTNESS, Agent, Permission, Policy
@@ -82,6 +82,7 @@ def compile_policy(
     environments: Iterable[str] = (),
     stops: Iterable[Stop] = (),
     banned: Iterable[str] = (),
+    external: Mapping[str, Any] | None = None,
     version: str | None = None,
 ) -> Policy:
     """Compiles one organization's policy; `version` defaults to the hash of its content.
@@ -102,7 +103,12 @@ def compile_policy(
     return Policy(
         version=version
         or content_hash(
-            organization_id=organization_id, stops=stops, environments=environments, agents=agents, banned=banned
+            organization_id=organization_id,
+            stops=stops,
+            environments=environments,
+            agents=agents,
+            banned=banned,
+            external=external,
         ),
         organization_id=organization_id,
         stops=stops,
@@ -111,6 +117,7 @@ def compile_policy(
         agents=by_name,
         indexes={name: indexes[agent.id] for name, agent in by_name.items()},
         banned=banned,
+        external=external,
     )
 
 

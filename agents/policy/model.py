@@ -72,6 +72,8 @@ class Policy:
     indexes: Mapping[str, "Index"] = field(repr=False, compare=False)
     banned: frozenset[str] = frozenset()
     """SPIFFE IDs that nobody may be, and that nobody may do anything to."""
+    external: Mapping[str, Any] | None = None
+    """The external OPA that is asked after this policy (agents.opa); `decide` does not ask it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from typing import Any
 
@@ -18,6 +18,7 @@ def content_hash(
     environments: Iterable[str],
     agents: Iterable[Agent],
     banned: Iterable[str] = (),
+    external: Mapping[str, Any] | None = None,
 ) -> str:
     """`pv_` and 24 hexadecimal digits: SHA-256 over canonical JSON, whatever order the parts came in."""
     content = {
@@ -26,6 +27,7 @@ def content_hash(
         "environments": sorted(environments),
         "agents": [_agent(agent) for agent in sorted(agents, key=lambda agent: agent.id)],
         **({"banned": listed} if (listed := sorted(banned)) else {}),
+        **({"external_opa": dict(external)} if external else {}),
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return f"pv_{hashlib.sha256(text.encode()).hexdigest()[:24]}"

@@ -16,6 +16,7 @@ from agents.services.by import Who, check, person
 from agents.services.errors import Conflict
 from agents.services.two import agreed
 from agents.services.writing import write_event
+from agents.signals import proposal_moved
 from audit.clock import database_now
 
 State = PolicyProposal.State
@@ -105,3 +106,4 @@ def _waiting(proposal: PolicyProposal) -> PolicyProposal:
 def _tell(verb: str, row: PolicyProposal, by: Who) -> None:
     data = {"plan": row.digest, "summary": row.summary, "source": row.source, "reason": row.reason}
     write_event(verb=verb, row=row, by=by, organization_id=row.organization_id, data=data)
+    proposal_moved.send(PolicyProposal, proposal=row)

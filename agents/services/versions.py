@@ -87,6 +87,7 @@ def content_of(compiled: policy.Policy) -> dict[str, Any]:
         "environments": sorted(compiled.environments),
         "agents": [_agent(agents[id_]) for id_ in sorted(agents)],
         **({"banned": sorted(compiled.banned)} if compiled.banned else {}),
+        **({"external_opa": dict(compiled.external)} if compiled.external else {}),
     }
 
 

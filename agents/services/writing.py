@@ -11,6 +11,7 @@ from agents.models import (
     AppliedPolicy,
     ApprovalRule,
     BannedIdentity,
+    ExternalOpa,
     Instance,
     Permission,
     PermissionReview,
@@ -34,6 +35,7 @@ PREFIXES: dict[type[Model], tuple[str, str]] = {
     AppliedPolicy: ("policy", "pol"),
     PolicyProposal: ("policy_proposal", "ppr"),
     ShadowPolicy: ("shadow", "org"),
+    ExternalOpa: ("external_opa", "org"),
     BannedIdentity: ("identity", "bid"),
     PermissionReview: ("permission_review", "rvw"),
 }

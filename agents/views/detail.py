@@ -16,6 +16,7 @@ from agents.gauges import gauges, looked
 from agents.load import agent_of, load, permission_of
 from agents.markdown import render as markdown
 from agents.models import Agent, PolicyVersion
+from agents.opa.simulating import tightened
 from agents.review import due
 from agents.services.writing import public_id
 from agents.usage import usage
@@ -72,13 +73,11 @@ def detail(request: MemberRequest, slug: str) -> HttpResponse:
 def simulate(request: MemberRequest, agent: Agent, asked: dict[str, Any]) -> dict[str, Any]:
     """The decision on a check that nobody made, by the policy as it is now. Nothing is recorded."""
     loaded, now = load(request.organization.pk), database_now()
-    decision = policy.decide(
-        loaded.policy,
-        policy.Request(
-            agent.slug, asked["action"], asked["context"], asked["environment"] or None, asked["callee"] or None
-        ),
-        now,
+    wanted = policy.Request(
+        agent.slug, asked["action"], asked["context"], asked["environment"] or None, asked["callee"] or None
     )
+    decision = policy.decide(loaded.policy, wanted, now)
+    decision = tightened(loaded, wanted, decision, request.mode)
     found = looked(loaded.policy.agents[agent.slug], decision, request.mode, now)
     rule = None
     if decision.outcome == "ask" and decision.permission:

@@ -8,13 +8,14 @@ import hashlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 from msgspec import UNSET
 
 from agents import policy
-from agents.load import KeyFacts, Loaded
+from agents.load import AgentFacts, KeyFacts, Loaded
+from agents.opa.gate import REFUSALS, tighten
 from approvals import intake, states
 from approvals.calls import intake as kept
 from approvals.calls.intake import Call
@@ -22,7 +23,7 @@ from approvals.digest import digest
 from audit.canonical import canonical
 from audit.ids import new_id, read_id, show_id
 from audit.leaf import Entry
-from gateway import claiming, telling
+from gateway import claiming, gate, telling
 from gateway.aap import errors
 from gateway.aap.answers import created, shown
 from gateway.aap.bodies import CallBody, OutcomeBody, RawCall
@@ -258,7 +259,9 @@ class Consume(OfCall):
 
     async def _asked(self, call: Call, key: KeyFacts, loaded: Loaded, batch: Batch) -> Answer | None:
         """Takes the approval that people gave."""
-        answer = await claiming.claim(Claim(self.key_hash, call.id, self.consume_key), key, loaded, batch)
+        taking = Claim(self.key_hash, call.id, self.consume_key)
+        taking.gated = self.gated
+        answer = await claiming.claim(taking, key, loaded, batch)
         if answer.status == 200:
             return None
         known = {claiming.ALREADY_CLAIMED: errors.CONSUMED, claiming.EXPIRED: errors.EXPIRED}
@@ -270,12 +273,15 @@ class Consume(OfCall):
         """Takes what the policy allowed, if it still does (I5)."""
         if call.expires_at is None or call.expires_at <= batch.now:
             return errors.EXPIRED
-        agent = loaded.agents[str(key.agent_id)]
-        request = policy.Request(str(agent.id), call.action, parse(call.arguments.encode()), key.environment or None)
-        decision = late(loaded, policy.decide(loaded.policy, request, batch.now), batch)
+        agent, request = self._request(call, key, loaded)
+        decision, said = policy.decide(loaded.policy, request, batch.now), None
+        if (question := gate.asks(key, loaded, agent, request, decision, claiming=True)) is not None:
+            said = gate.answer_to(self, loaded, question)
+            decision = tighten(decision, said)
+        decision = late(loaded, decision, batch)
         permission = decision.permission
         because = "" if decision.outcome == "allow" else f"The policy changed: {decision.reason}"
-        if decision.code == LATE or decision.code in policy.STOPPED:
+        if decision.code == LATE or decision.code in policy.STOPPED or decision.code in REFUSALS:
             because = decision.reason
         elif decision.outcome == "ask" and call.grant_id:
             still = await kept.is_granted(batch.connection, call.grant_id)
@@ -294,10 +300,29 @@ class Consume(OfCall):
                     "permission": permission.action if permission else None,
                     "policy_version": loaded.policy.version,
                     **({"reason": because} if because else {}),
+                    **({"external_opa": said.facts} if said else {}),
                 },
             )
         )
         return error(409, because, "not_approved") if because else None
+
+    @staticmethod
+    def _request(call: Call, key: KeyFacts, loaded: Loaded) -> tuple[AgentFacts, policy.Request]:
+        """The call as the policy is asked again."""
+        agent = loaded.agents[str(key.agent_id)]
+        arguments = parse(call.arguments.encode())
+        return agent, policy.Request(str(agent.id), call.action, arguments, key.environment or None)
+
+    async def question(self, external: gate.External, key: KeyFacts, loaded: Loaded, now: datetime) -> str | None:
+        seen = await external.calls.read(self.approval_id)
+        call = seen.call
+        if call is None or call.key_id != key.id or call.consumed_at is not None:
+            return None
+        if not call.status:
+            return await external.of_claim(call.id, key, loaded)
+        agent, request = self._request(call, key, loaded)
+        decision = policy.decide(loaded.policy, request, seen.now)
+        return gate.asks(key, loaded, agent, request, decision, claiming=True)
 
 
 class Report(OfCall):

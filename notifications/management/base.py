@@ -6,7 +6,7 @@ from django.core.management.base import CommandError
 
 from accounts.models import Organization
 from audit.ids import read_id, show_id
-from notifications.models import Channel, Delivery
+from notifications.models import Channel, Delivery, SlackApp
 from notifications.words import sentences
 
 
@@ -68,3 +68,15 @@ def delivery_words(delivery: Delivery) -> str:
     why = f" ({delivery.error})" if delivery.error else ""
     state = delivery.get_state_display().lower()
     return f"{show_id('dlv', delivery.pk)}  {delivery.event} to {delivery.address}: {state}{why}"
+
+
+def slack_data(app: SlackApp) -> dict[str, Any]:
+    """A Slack installation for scripts. Its secrets are told to nobody."""
+    return {
+        "team": app.team_id,
+        "team_name": app.team_name,
+        "enterprise": app.enterprise_id or None,
+        "socket_mode": bool(app.app_token),
+        "is_active": app.is_active,
+        "disabled_because": app.disabled_because or None,
+    }

@@ -132,6 +132,12 @@ def of_environment() -> bool:
     return bool(settings.SLACK_BOT_TOKEN)
 
 
+def check_by_hand(organization: Organization) -> None:
+    """Raises Refused where the environment says what this organization's Slack is."""
+    if of_environment() and organization == first_organization():
+        raise Refused("The environment configures Slack here: SLACK_BOT_TOKEN.")
+
+
 def first_organization() -> Organization | None:
     return Organization.objects.order_by("created_at", "id").first()
 

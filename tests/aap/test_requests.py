@@ -6,13 +6,17 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
+from ipaddress import ip_network
 from typing import Any
 
+import httpx
 import pytest
 from agentapprovalprotocol import Call, Gate
 from agentapprovalprotocol._client import ConflictError
 
+from accounts.by import COMMAND_LINE
 from agents.models import Permission
+from agents.services.external import set_opa
 from approvals import edits
 from approvals.models import Approval, ToolCall
 from approvals.stops.services import stop
@@ -20,6 +24,7 @@ from audit.models import Event
 from tests import factories
 from tests.aap.conftest import Desk
 from tests.gateway.conftest import make_key, make_world
+from tests.gateway.opa import Opa
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -334,3 +339,25 @@ def test_an_amount_is_money_and_never_a_float(desk: Desk) -> None:
 def test_an_id_that_is_none_leads_nowhere(desk: Desk) -> None:
     for text in ("x", "apr_01J", uuid.uuid4().hex, str(uuid.uuid4())):
         assert desk.send("GET", f"/requests/{text}").status_code == 404
+
+
+def test_an_external_opa_is_asked_about_a_call_and_again_when_it_is_consumed(desk: Desk, settings: Any) -> None:
+    settings.WEBHOOK_ALLOW_PRIVATE_NETWORKS = [ip_network("127.0.0.0/8")]
+
+    def consume(made: dict[str, Any]) -> httpx.Response:
+        return desk.send("POST", f"/requests/{made['id']}/consume", {}, Idempotency_Key="once")
+
+    with Opa(lambda asked: True) as opa:
+        set_opa(organization=desk.world.acme, by=COMMAND_LINE, url=opa.url, timeout_ms=3_000)
+        at_once, waiting = desk.ask("k-1", amount=20), desk.ask("k-2", amount=500)
+        desk.decide(waiting)
+        opa.rule = lambda asked: {"allow": not asked["claim"], "reason": "Frozen"}
+        for made in (at_once, waiting):
+            refused = consume(made)
+            assert (refused.status_code, "Frozen" in refused.text) == (409, True), refused.text
+        opa.rule = lambda asked: True
+        for made in (at_once, waiting):
+            assert consume(made).status_code == 200
+        opa.rule = lambda asked: False
+        assert desk.ask("k-3", amount=20)["status"] == "denied"
+        assert desk.ask("k-3", amount=20)["status"] == "denied"  # as it was kept

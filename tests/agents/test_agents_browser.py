@@ -17,8 +17,11 @@ from agents.code.state import current
 from agents.code.writing import write
 from agents.models import Agent, Permission
 from agents.services import policy as policies
+from agents.services.external import set_opa
+from agents.services.identities import ban_identity
 from agents.services.keys import create_key, revoke_key
 from agents.services.permissions import create_permission
+from agents.services.proposals import propose
 from agents.services.reviews import decide_item, sign_review, start_review
 from agents.services.rules import create_rule
 from agents.services.shadow import set_shadow
@@ -73,6 +76,10 @@ def paths(server, acme, people, bot: Agent) -> dict[str, str]:
     for item in signed.items.all():
         decide_item(item=item, by=people.admin, verdict="keep", reason="Somebody else owns it \u202e")
     sign_review(review=signed, by=people.admin, notes="Fine.")
+    waiting = propose(
+        organization=acme, by=people.admin, files=[File("warden.yaml", files[0].text.replace("email.*", "email.send"))]
+    )
+    ban_identity(organization=acme, by=people.admin, spiffe_id="spiffe://example.com/service/x", reason="Leaked \u202e")
     tabs = ["detail", "connect", "about", "agent_keys", "activity", "history", "edit", "delete", "tier_new"]
     plain = [
         "list",
@@ -86,6 +93,9 @@ def paths(server, acme, people, bot: Agent) -> dict[str, str]:
         "versions",
         "reviews",
         "git",
+        "propose",
+        "banned",
+        "external_opa",
     ]
     return (
         {name: reverse(f"agents:{name}") for name in plain}
@@ -96,6 +106,8 @@ def paths(server, acme, people, bot: Agent) -> dict[str, str]:
             "tier_delete": reverse("agents:tier_delete", args=[bot.slug, tier.pk]),
             "review": reverse("agents:review", args=[review.review_id]),
             "review_signed": reverse("agents:review", args=[signed.review_id]),
+            "proposal": reverse("agents:proposal", args=[waiting.proposal_id]),
+            "incident": reverse("incident", args=[bot.slug]),
             "key_roll": reverse("agents:key_roll", args=[key.pk]),
             "key_revoke": reverse("agents:key_revoke", args=[key.pk]),
             "rule": reverse("agents:rule", args=[rule.pk]),
@@ -126,7 +138,7 @@ def check(page: Page, where: str) -> list[object]:
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 320)])
-def test_every_page_is_accessible_and_whole(chromium, server, people, paths, theme, width):
+def test_every_page_is_accessible_and_whole(chromium, server, people, paths, bot, theme, width):
     User.objects.filter(pk=people.owner.pk).update(theme=theme)
     # axe brings a script of its own
     page = logged_in(chromium, server.url, people.owner, viewport={"width": width, "height": 800}, bypass_csp=True)
@@ -152,6 +164,10 @@ def test_every_page_is_accessible_and_whole(chromium, server, people, paths, the
     expect(page.locator("#arrived")).to_contain_text("It works")
     page.evaluate("scrollTo(0, 0)")
     wrong += check(page, "connected")
+    set_opa(organization=bot.organization, by=people.owner, url="https://opa.example.com/v1/data/acme/warden")
+    for name in ("external_opa", "external_opa_remove"):
+        page.goto(server.url + reverse(f"agents:{name}"))
+        wrong += check(page, name)
     page.context.close()
     assert wrong == []
 

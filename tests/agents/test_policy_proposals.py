@@ -1,6 +1,10 @@
 """Four eyes on the policy: one proposes, another accepts exactly what was proposed, and nobody goes around it."""
 
+import io
+import json
+
 import pytest
+from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from accounts.models import Membership, Organization
@@ -15,6 +19,9 @@ from agents.services.errors import Conflict
 from agents.services.permissions import change_permission, create_permission, delete_permission
 from agents.services.rules import change_rule
 from audit.models import Event
+from notifications import delivery, fanning
+from notifications.models import Delivery
+from notifications.registry import members_who
 
 FILE = "version: 1\nagents:\n  support-bot:\n    permissions:\n      email.send: allow\n"
 FILES = [File("warden.yaml", FILE)]
@@ -130,3 +137,58 @@ def test_what_changes_nothing_or_hides_an_address_is_not_proposed(guarded, peopl
 def test_an_agent_is_made_by_one_as_it_may_do_nothing(guarded, people, enter):
     enter(people.admin).post(reverse("agents:new"), {"name": "New", "owner": "", "slug": "new-bot"})
     assert Agent.objects.filter(slug="new-bot").exists()
+
+
+def run(*words):
+    out = io.StringIO()
+    call_command(*words, "--organization", "acme", "--json", stdout=out)
+    return json.loads(out.getvalue())
+
+
+def test_one_proposes_and_another_accepts_by_command(guarded, bot, people, tmp_path):
+    file = tmp_path / "warden.yaml"
+    file.write_text(FILE)
+    with pytest.raises(CommandError, match="whose behalf"):
+        run("policy_propose", str(file))
+    made = run("policy_propose", str(file), "--source", "3f2a9c1", "--by", people.admin.email)
+    assert [each["id"] for each in run("list_policy_proposals")] == [made["id"]]
+    shown = run("show_policy_proposal", made["id"])
+    assert (shown["state"], shown["proposed_by"]) == ("waiting", people.admin.email)
+    assert shown["files"][0]["text"] == FILE
+    accept = ("accept_policy_proposal", made["id"], "--digest", made["digest"], "--by")
+    with pytest.raises(CommandError, match="somebody else"):
+        run(*accept, people.admin.email)
+    assert run(*accept, people.owner.email)["state"] == "applied"
+    assert Permission.objects.filter(action="email.send").exists()
+
+
+def test_one_that_is_rejected_by_command_changes_nothing(guarded, bot, people, tmp_path):
+    file = tmp_path / "warden.yaml"
+    file.write_text(FILE)
+    made = run("policy_propose", str(file), "--by", people.admin.email)
+    done = run("reject_policy_proposal", made["id"], "--reason", "Not now", "--by", people.owner.email)
+    assert (done["state"], done["reason"], done["decided_by"]) == ("rejected", "Not now", people.owner.email)
+    assert not Permission.objects.filter(action="email.send").exists()
+
+
+def test_those_who_can_decide_are_told_and_then_who_proposed_it(guarded, people):
+    made = proposals.propose(organization=guarded, by=member(people.admin), files=FILES)
+    fanning.fan_out()
+    asked = Delivery.objects.filter(event="proposal.waiting")
+    able = {each.user.email for each in members_who(guarded, "agents:write")}
+    assert {each.address for each in asked} == able - {people.admin.email}
+    assert {made.proposal_id in each.text for each in asked} == {True}
+    proposals.reject(proposal=made, by=member(people.owner), reason="Not\u202e now")
+    fanning.fan_out()
+    told = Delivery.objects.get(event="proposal.decided")
+    assert told.address == people.admin.email
+    assert "Not⟨U+202E⟩ now" in told.text
+    assert {delivery.deliver(each.pk) for each in asked} == {False}  # nobody is asked for what is over
+    assert set(Delivery.objects.filter(event="proposal.waiting").values_list("state", flat=True)) == {"moot"}
+
+
+def test_who_withdraws_a_proposal_is_not_told_of_it(guarded, people):
+    made = proposals.propose(organization=guarded, by=member(people.admin), files=FILES)
+    proposals.reject(proposal=made, by=member(people.admin), reason="Wrong file")
+    fanning.fan_out()
+    assert not Delivery.objects.exists()

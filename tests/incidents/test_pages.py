@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Membership, User
-from agents.models import Agent, ApiKey
+from agents.models import Agent, ApiKey, BannedIdentity
 from agents.services.agents import set_status
 from audit.models import Event
 from tests.factories import a_key, a_member, a_permission, an_agent, an_approval, an_organization
@@ -112,3 +112,26 @@ def test_the_evidence_is_whole_has_checksums_and_no_secret(bot: Agent, admin: Cl
     call_command("export_evidence", "support-bot", "--out", str(file), "--organization", bot.organization.slug)
     assert zipfile.is_zipfile(file)
     assert (file.stat().st_mode & 0o077) == 0
+
+
+def test_a_name_that_no_agent_has_is_banned_and_lifted_on_a_page(bot: Agent, admin: Client) -> None:
+    page, name = reverse("agents:banned"), "spiffe://example.com/service/billing"
+    assert "None." in admin.get(page).content.decode()
+    wrong = admin.post(page, {"spiffe_id": "spiffe://*/x", "reason": "leaked"})
+    assert (wrong.status_code, BannedIdentity.objects.count()) == (422, 0)
+    assert admin.post(page, {"spiffe_id": name, "reason": "leaked <b>"}).status_code == 302
+    shown = admin.get(page).content.decode()
+    assert name in shown
+    assert "leaked &lt;b&gt;" in shown
+    assert "no agent has it" in shown
+    row = BannedIdentity.objects.get()
+    viewer = enter(a_member(bot.organization, "viewer"))
+    assert "Ban one" not in viewer.get(page).content.decode()
+    assert viewer.post(page, {"spiffe_id": name + "s", "reason": "x"}).status_code in (200, 403)
+    assert viewer.post(reverse("agents:banned_lift", args=[row.pk])).status_code == 403
+    stranger = enter(a_member(an_organization(), "owner"))
+    assert name not in stranger.get(page).content.decode()
+    assert stranger.post(reverse("agents:banned_lift", args=[row.pk])).status_code == 404
+    assert BannedIdentity.objects.count() == 1
+    assert admin.post(reverse("agents:banned_lift", args=[row.pk])).status_code == 302
+    assert not BannedIdentity.objects.exists()

@@ -1,7 +1,9 @@
 """Connecting a workspace, linking oneself, and what the environment configures."""
 
+import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,7 +12,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 
-from accounts.models import User
+from accounts.models import Membership, User
+from accounts.services import tokens
 from audit.models import Event
 from notifications.models import Channel, SlackApp, SlackLink
 from notifications.slack import apps, links
@@ -287,3 +290,59 @@ def test_the_page_says_that_the_environment_configures(environment: FakeSlack, a
     assert "The environment configures Slack" in page
     assert 'name="bot_token"' not in page
     assert client.post(PAGE, SECRETS).status_code == 403
+
+
+def run(*words: str) -> Any:
+    out = io.StringIO()
+    call_command(*words, "--json", stdout=out)
+    return json.loads(out.getvalue())
+
+
+def test_a_workspace_is_connected_shown_and_disconnected_by_command(
+    acme: Acme, slack: FakeSlack, tmp_path: Path, settings: Any
+) -> None:
+    for name, secret in SECRETS.items():
+        (tmp_path / name).write_text(f"{secret}\n")
+    ours = ("--organization", acme.organization.slug)
+    secrets = (
+        "--bot-token-file",
+        str(tmp_path / "bot_token"),
+        "--signing-secret-file",
+        str(tmp_path / "signing_secret"),
+    )
+    files = (*secrets, *ours)
+    made = run("connect_slack", *files)
+    assert (made["team"], made["socket_mode"], made["is_active"]) == ("T0ACME", False, True)
+    assert unseal(SlackApp.objects.get().signing_secret) == SECRETS["signing_secret"]
+    assert run("show_slack", *ours) == made
+    assert not any(secret in str(made) for secret in SECRETS.values() if secret)
+    assert Event.objects.filter(kind="system:slack:connect").count() == 1
+    settings.SLACK_BOT_TOKEN = "xoxb-fake"
+    with pytest.raises(CommandError, match="environment"):
+        run("connect_slack", *files)
+    run("disconnect_slack", *ours)
+    assert run("show_slack", *ours) is None
+
+
+def test_a_script_connects_a_workspace_as_the_page_does(acme: Acme, slack: FakeSlack) -> None:
+    member = Membership.objects.get(user=acme.admin)
+    _, token = tokens.create(
+        member=member, name="script", scopes=["settings:read", "settings:write"], days=None, by=member
+    )
+
+    def call(method: str, body: Any = None) -> Any:
+        return Client().generic(
+            method,
+            "/api/slack",
+            json.dumps(body) if body else "",
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {token}"},
+        )
+
+    assert call("GET").status_code == 404
+    made = call("PUT", {"bot_token": SECRETS["bot_token"], "signing_secret": SECRETS["signing_secret"]})
+    assert (made.status_code, made.json()["team"]) == (200, "T0ACME"), made.content
+    assert SECRETS["signing_secret"] not in made.content.decode() + call("GET").content.decode()
+    assert call("PUT", {"bot_token": "xoxp-wrong"}).status_code in (403, 409, 422)
+    assert call("DELETE").status_code == 204
+    assert not SlackApp.objects.exists()

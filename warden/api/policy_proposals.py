@@ -69,6 +69,12 @@ def list_proposals(call: Call) -> list[Proposal]:
     return [_answer(row) for row in rows[:100]]
 
 
+@endpoint("GET", "policy/proposals/{proposal_id}", "agents:read")
+def get_proposal(call: Call, proposal_id: str) -> Proposal:
+    """Get one proposed change: what it changes, and the digest to accept it by."""
+    return _answer(_find(call, proposal_id))
+
+
 @endpoint("POST", "policy/proposals", "agents:write", 201)
 def propose_policy(call: Call, body: ProposePolicy) -> Proposal:
     """Propose files for somebody else to accept."""

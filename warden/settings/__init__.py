@@ -299,6 +299,9 @@ MAILERS = {
 # --- Webhooks -------------------------------------------------------------------------------------------------------
 WEBHOOK_ALLOW_PRIVATE_NETWORKS = env.networks("WEBHOOK_ALLOW_PRIVATE_NETWORKS")
 
+# --- External OPAs ----------------------------------------------------------------------------------------------------
+OPA_CREDENTIALS_DIR = env.text("OPA_CREDENTIALS_DIR", "")  # with a folder for each organization, named by its slug
+
 # --- Celery: hints only; PostgreSQL is the truth ----------------------------------------------------------------------
 _visibility = {"visibility_timeout": 300, "socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 15}
 CELERY_BROKER_URL = broker(REDIS_URL)

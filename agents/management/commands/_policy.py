@@ -3,6 +3,8 @@
 import os
 import sys
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,15 @@ from django.core.management.base import CommandError
 from agents.code.document import convert, references
 from agents.code.reading import Broken, File, read
 from agents.management.commands._base import AgentsCommand
+
+
+@contextmanager
+def broken_as_error() -> Iterator[None]:
+    """What is wrong with files is an error, a line for each problem."""
+    try:
+        yield
+    except Broken as broken:
+        raise CommandError(str(broken)) from broken
 
 
 class PolicyCommand(AgentsCommand):
@@ -22,10 +33,8 @@ class PolicyCommand(AgentsCommand):
         parser.add_argument("--prune", action="store_true", help="delete what the files' sections do not name")
 
     def answer(self, **options: Any) -> tuple[Any, str]:
-        try:
+        with broken_as_error():
             return super().answer(**options)
-        except Broken as broken:
-            raise CommandError(str(broken)) from broken
 
     @staticmethod
     def files(options: dict[str, Any]) -> list[File]:

@@ -6,6 +6,7 @@ from agents.forms.tier import SimulateForm
 from agents.gauges import looked
 from agents.load import load
 from agents.management.commands._base import AgentsCommand
+from agents.opa.simulating import tightened
 from audit.clock import database_now
 
 
@@ -27,14 +28,12 @@ class Command(AgentsCommand):
         if not form.is_valid():
             raise form.errors.as_data()[next(iter(form.errors))][0]
         asked = form.cleaned_data
-        compiled, now = load(agent.organization_id).policy, database_now()
-        decision = policy.decide(
-            compiled,
-            policy.Request(
-                agent.slug, asked["action"], asked["context"], asked["environment"] or None, asked["callee"] or None
-            ),
-            now,
+        loaded, now = load(agent.organization_id), database_now()
+        compiled = loaded.policy
+        request = policy.Request(
+            agent.slug, asked["action"], asked["context"], asked["environment"] or None, asked["callee"] or None
         )
+        decision = tightened(loaded, request, policy.decide(compiled, request, now), options["mode"])
         found = looked(compiled.agents[agent.slug], decision, options["mode"], now)
         trace = [
             {"action": each.action, "applied": each.applied, "verdict": each.verdict, "because": each.because}

@@ -24,7 +24,7 @@ def bundle_data(
     A bundle is for one `environment`, that of the key it was fetched with: nobody proves another to an OPA.
     """
     agents = {
-        agent.spiffe_id: _agent(policy.indexes[agent.id])
+        agent.spiffe_id: _agent(policy.indexes[agent.id], unclear=policy.external is not None)
         for agent in policy.agents.values()
         if agent.spiffe_id and agent_id in (None, agent.id)
     }
@@ -39,8 +39,8 @@ def bundle_data(
     }
 
 
-def _agent(index: Index) -> dict[str, Any]:
-    limited = bool(index.agent.limits)  # nobody counts beside Warden
+def _agent(index: Index, *, unclear: bool) -> dict[str, Any]:
+    limited = unclear or bool(index.agent.limits)  # nobody counts beside Warden, or asks the external OPA
     return {
         "active": index.agent.status == "active",
         "stops": [stop.pattern for stop in index.stops],
