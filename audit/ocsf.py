@@ -81,7 +81,7 @@ def line(event: Sequenced, *, payloads: bool) -> str:
 def to_ocsf(event: Sequenced, *, payloads: bool) -> dict[str, Any]:
     """The event as an OCSF event. Without `payloads`, nothing is in it that an agent or a person wrote."""
     body = event.body
-    kind = str(body.get("kind", "system:record:missing"))
+    kind = str(body.get("kind", "unknown"))
     source, _, what = kind.partition(":")
     class_uid, activity = _class(source, what)
     said: dict[str, Any] = {

@@ -133,7 +133,7 @@ async def _changed(
     request = policy.Request(str(held.agent_id), held.action, context, held.environment or None, held.callee or None)
     decision = told(late(loaded, policy.decide(loaded.policy, request, batch.now), batch), is_covered)
     if decision.code == LATE:
-        return Changed(decision.reason, error(409, decision.reason, LATE))
+        return Changed(decision.reason, error(409, decision.reason, "record_late"))
     if decision.code in policy.STOPPED:
         return Changed(decision.reason, error(409, decision.reason, "paused"))
     if decision.outcome == "deny":

@@ -204,7 +204,7 @@ def test_a_plan_says_which_way_budgets_go(empty):
     assert (
         planned(empty, BUDGETS.replace("limit_currency: USD", "limit_currency: EUR")).changes[0].direction == "widens"
     )
-    applied(empty, BUDGETS.replace(", limits: {count_per_hour: 12, total_per_day: 99.5}", ""))
+    applied(empty, BUDGETS.replace(",\n        limits: {count_per_hour: 12, total_per_day: 99.5}", ""))
     assert Permission.objects.get(action="stripe.refund.small").limits == {}
 
 

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from accounts.models import User
 from agents.models import Agent
+from agents.opa import gate
 from approvals.models import Approval
 from approvals.services import review
 from gateway import bodies
@@ -123,6 +124,7 @@ def test_every_status_of_a_log_is_named() -> None:
 def test_every_error_code_is_in_the_table() -> None:
     source = "\n".join(path.read_text() for path in (ROOT / "gateway").glob("*.py"))
     known = re.findall(r'error\((\d{3}), [^\n]*"([a-z_]+)"\)', source)
+    known += [("409", code) for code in gate.REFUSALS]
     assert sorted((row["status"], row["code"]) for row in table(PAGE, "code", "status")) == sorted(known)
 
 

@@ -51,6 +51,7 @@ def test_high_risk_is_denied_while_the_record_is_late(strict: World, state: dict
 
 def test_where_nothing_was_ever_put_in_order_it_is_denied(strict: World) -> None:
     Sequencer.objects.all().delete()
+    time.sleep(1.2 * FRESH.total_seconds())
     assert strict.check("email.send")["reason"] == REASON
 
 
