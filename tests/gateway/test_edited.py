@@ -14,7 +14,7 @@ import pytest
 from django.db import connection
 
 from agents.models import Permission
-from approvals import edits, rules
+from approvals import edits, intake, rules
 from approvals.models import Approval
 from approvals.receipts import approvers
 from audit.ids import read_id
@@ -95,7 +95,8 @@ def test_a_void_vote_is_not_among_those_who_approved_what_is_claimed(world: Worl
 
 async def _approvers(approval_id: uuid.UUID) -> list[dict[str, str]]:
     async with await psycopg.AsyncConnection.connect(**conninfo()) as connection:
-        return (await approvers(connection, [approval_id]))[approval_id]
+        held = await intake.fetch(connection, [approval_id])
+        return (await approvers(connection, held.values()))[approval_id]
 
 
 def test_an_old_client_that_repeats_its_check_is_not_told_to_go_ahead(world: World, asked: dict[str, Any]) -> None:
