@@ -41,4 +41,6 @@ def start() -> None:
         "SITE_URL": "http://127.0.0.1:8000",
     }
     ours = {name: value for name, value in ours.items() if not os.environ.keys() & {name, f"{name}_FILE"}}
-    os.environ |= {**ours, MADE: " ".join(ours)}
+    os.environ |= ours
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # what a worker starts is to find the worker's
+        os.environ[MADE] = " ".join(ours)
