@@ -5,8 +5,13 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from django.db import connection
+from hypothesis import HealthCheck, settings
 
 from tests.server import Server, test_database_url, web_database_url
+
+# How long a machine takes is no finding.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 # pytest-django empties tables with TRUNCATE, which the record refuses and which would take the epoch's one row away.
 AFTER_MIGRATIONS = """

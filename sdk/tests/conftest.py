@@ -5,9 +5,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from scripted_warden import ScriptedWarden
 
 from agentwarden import AgentWarden, AsyncAgentWarden
+
+# How long a machine takes is no finding.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 KEY = "test_0123456789abcdefghijklmnopqrstuvwxyz"
 
