@@ -4,10 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.request
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from approvals.models import Approval
@@ -90,14 +93,27 @@ def test_the_default_alerts_fire_once_and_resolve_once_on_what_the_example_agent
     assert worst["Error rate"] == pytest.approx(3 / 40)
 
 
+def read_metrics(world: World) -> dict[str, Metric]:
+    with urllib.request.urlopen(f"{world.server.url}/metrics") as answer:
+        return {each.name: each for each in text_string_to_metric_families(answer.read().decode())}
+
+
+def counted(world: World) -> Counter[tuple[str, str]]:
+    """Checks by action and result."""
+    found = Counter[tuple[str, str]]()
+    checks = read_metrics(world).get("agentwarden_checks")
+    for each in checks.samples if checks else ():
+        if each.name.endswith("_total"):
+            found[each.labels["action"], each.labels["result"]] += int(each.value)
+    return found
+
+
 def test_prometheus_own_library_reads_what_that_counted(world: World, tmp_path: Path) -> None:
     works(world, tmp_path, small=3, huge=2)
-    with urllib.request.urlopen(f"{world.server.url}/metrics") as answer:
-        families = {each.name: each for each in text_string_to_metric_families(answer.read().decode())}
-    checks = families["agentwarden_checks"].samples
-    counted = {
-        (each.labels["action"], each.labels["result"]): each.value for each in checks if each.name.endswith("_total")
-    }
-    assert counted["stripe.refund.small", "allowed"] >= 3
+    deadline = time.monotonic() + 30
+    while counted(world)["stripe.refund.small", "allowed"] < 3:  # the gateway writes what it counted now and then
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    families = read_metrics(world)
     assert families["agentwarden_check_duration_seconds"].type == "histogram"
     assert {"agentwarden_approvals_pending", "agentwarden_deliveries", "agentwarden_queue_age_seconds"} <= set(families)
