@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from agents import policy
 from agents.load import AgentFacts, KeyFacts, Loaded
+from agents.opa.asking import asks
 from agents.opa.gate import OpaSaid, tighten
 from agents.policy import budgets
 from agents.policy.budgets import Need
@@ -62,7 +63,7 @@ def judge(job: Check, key: KeyFacts, loaded: Loaded, batch: Batch) -> Judged:
     with spans.span("decide", job.trace):
         decision = policy.decide(loaded.policy, request, batch.now)
     shadow, said = _shadow(loaded, agent, request, decision, batch, job.is_covered), None
-    if (question := gate.asks(key, loaded, agent, request, decision)) is not None:
+    if (question := asks(key.mode, loaded, agent, request, decision)) is not None:
         said = gate.answer_to(job, loaded, question)
         said = said.bare if job.is_covered else said
         decision = tighten(decision, said)

@@ -19,6 +19,7 @@ import structlog
 from agents import policy
 from agents.load import AgentFacts, KeyFacts, Loaded
 from agents.opa import gate
+from agents.opa.asking import asks
 from agents.opa.client import BadCredentials, Client, written
 from agents.opa.gate import Gate, OpaSaid
 from approvals import states
@@ -41,37 +42,6 @@ RETRY = 2.0  # seconds after credentials could not be read
 
 class Unasked(Exception):
     """An external OPA has to be asked before this can be answered: it goes back, and nothing was done."""
-
-
-def asks(
-    key: KeyFacts,
-    loaded: Loaded,
-    agent: AgentFacts,
-    request: policy.Request,
-    decision: policy.Decision,
-    *,
-    claiming: bool = False,
-) -> str | None:
-    """The question that has to be asked before this decision is one; None where there is none to ask."""
-    if loaded.gate is None or decision.outcome == "deny":
-        return None
-    permission = decision.permission
-    return gate.question(
-        organization=loaded.slug,
-        mode=key.mode,
-        spiffe_id=agent.spiffe_id or None,
-        slug=agent.slug,
-        action=request.action,
-        context=request.context,
-        environment=request.environment,
-        callee=request.callee,
-        amount=decision.amount,
-        currency=decision.currency,
-        permission=permission.action if permission else None,
-        risk=permission.risk if permission else None,
-        decision=decision.outcome,
-        claiming=claiming,
-    )
 
 
 def answered(job: Asked, loaded: Loaded, text: str) -> OpaSaid | None:
@@ -162,7 +132,7 @@ class External:
             return None
         agent = loaded.agents[job.body.agent_id]
         request = request_of(job, key, agent)
-        return asks(key, loaded, agent, request, policy.decide(loaded.policy, request, now))
+        return asks(key.mode, loaded, agent, request, policy.decide(loaded.policy, request, now))
 
     async def of_claim(self, approval_id: uuid.UUID, key: KeyFacts, loaded: Loaded) -> str | None:
         """What has to be asked before an approval is taken."""

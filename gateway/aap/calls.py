@@ -15,6 +15,7 @@ from msgspec import UNSET
 
 from agents import policy
 from agents.load import AgentFacts, KeyFacts, Loaded
+from agents.opa.asking import asks
 from agents.opa.gate import REFUSALS, tighten
 from approvals import intake, states
 from approvals.calls import intake as kept
@@ -275,7 +276,7 @@ class Consume(OfCall):
             return errors.EXPIRED
         agent, request = self._request(call, key, loaded)
         decision, said = policy.decide(loaded.policy, request, batch.now), None
-        if (question := gate.asks(key, loaded, agent, request, decision, claiming=True)) is not None:
+        if (question := asks(key.mode, loaded, agent, request, decision, claiming=True)) is not None:
             said = gate.answer_to(self, loaded, question)
             decision = tighten(decision, said)
         decision = late(loaded, decision, batch)
@@ -322,7 +323,7 @@ class Consume(OfCall):
             return await external.of_claim(call.id, key, loaded)
         agent, request = self._request(call, key, loaded)
         decision = policy.decide(loaded.policy, request, seen.now)
-        return gate.asks(key, loaded, agent, request, decision, claiming=True)
+        return asks(key.mode, loaded, agent, request, decision, claiming=True)
 
 
 class Report(OfCall):
