@@ -9,9 +9,11 @@ from hypothesis import HealthCheck, settings
 
 from tests.server import Server, test_database_url, web_database_url
 
-# How long a machine takes is no finding.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
+# How long a machine takes is no finding. The same examples each time, so that a change is judged by itself alone;
+# others with --hypothesis-profile=random, as the long runs in script/ have them.
+settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeatable", settings.get_profile("random"), derandomize=True)
+settings.load_profile("repeatable")
 
 # pytest-django empties tables with TRUNCATE, which the record refuses and which would take the epoch's one row away.
 AFTER_MIGRATIONS = """

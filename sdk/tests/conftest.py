@@ -10,9 +10,10 @@ from scripted_warden import ScriptedWarden
 
 from agentwarden import AgentWarden, AsyncAgentWarden
 
-# How long a machine takes is no finding.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
+# How long a machine takes is no finding. The same examples each time; others with --hypothesis-profile=random.
+settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeatable", settings.get_profile("random"), derandomize=True)
+settings.load_profile("repeatable")
 
 KEY = "test_0123456789abcdefghijklmnopqrstuvwxyz"
 

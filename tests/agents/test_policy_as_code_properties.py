@@ -52,7 +52,7 @@ agents = st.fixed_dictionaries(
         "limits": st.sampled_from([{}, {"count_per_day": 3}, {"total_per_month": 50.5}]),
         "limit_currency": st.just("USD"),
     },
-)
+).map(lambda agent: {"limit_currency": "USD", **agent} if "total_per_month" in agent.get("limits", {}) else agent)
 documents = st.fixed_dictionaries(
     {"version": st.just(1), "agents": st.dictionaries(st.sampled_from(["bot", "reader"]), agents, max_size=2)}
 )
