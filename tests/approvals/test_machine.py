@@ -459,7 +459,6 @@ def test_whatever_people_and_agents_do_comes_to_what_the_reference_says() -> Non
             stateful_step_count=STEPS,
             deadline=None,
             suppress_health_check=list(HealthCheck),
-            derandomize="WARDEN_SEQUENCES" not in os.environ,
             database=None,
         ),
     )
