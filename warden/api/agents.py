@@ -12,7 +12,8 @@ from agents.models import Permission
 from agents.services import agents as services
 from agents.services import permissions as tiers
 from audit.clock import database_now
-from warden.api import answers, finding
+from warden.api import finding
+from warden.api.answers import agents as answers
 from warden.api.bodies import AgentsQuery, BudgetsQuery, ChangeAgent, ChangePermission, NewAgent, NewPermission
 from warden.api.endpoint import Call, endpoint
 from warden.api.errors import Failure

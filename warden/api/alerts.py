@@ -2,16 +2,48 @@
 
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from audit.ids import read_id, show_id
 from notifications import models as rows
 from notifications.alerts import rules as services
 from warden.api import finding
 from warden.api.answers import Moment
-from warden.api.bodies import AlertRulesQuery, AlertsQuery, ChangeAlertRule, Mode, NewAlertRule, Severity
+from warden.api.bodies import Line, Mode, Severity
 from warden.api.endpoint import Call, endpoint
 from warden.api.errors import Failure
+
+
+class AlertRulesQuery(Struct, forbid_unknown_fields=True):
+    mode: Mode = "live"
+
+
+class AlertsQuery(Struct, forbid_unknown_fields=True):
+    mode: Mode = "live"
+    firing: bool = False
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    after: Annotated[str | None, Meta(description="The id of the last one you have; older ones follow.")] = None
+
+
+class ChangeAlertRule(Struct, forbid_unknown_fields=True):
+    name: Line | UnsetType = UNSET
+    measure: Annotated[Line, Meta(examples=["denial_rate"])] | UnsetType = UNSET
+    threshold: Annotated[float, Meta(ge=0, description="Fires above it. 0.3 is 30 %.")] | UnsetType = UNSET
+    window_minutes: Annotated[int, Meta(ge=1, le=1_440)] | UnsetType = UNSET
+    severity: Severity | UnsetType = UNSET
+    channels: (
+        Annotated[list[Line], Meta(max_length=50, description="Names; none: the owners and admins, by mail.")]
+        | UnsetType
+    ) = UNSET
+    is_active: bool | UnsetType = UNSET
+    muted_until: Moment | UnsetType | None = UNSET
+
+
+class NewAlertRule(ChangeAlertRule, kw_only=True):
+    name: Line
+    measure: Annotated[Line, Meta(examples=["denial_rate"])]
+    threshold: Annotated[float, Meta(ge=0, description="Fires above it. 0.3 is 30 %.")]
+    mode: Mode = "live"
 
 
 class AlertRule(Struct):

@@ -11,7 +11,8 @@ from approvals.services import review
 from approvals.terms import Terms
 from audit.clock import database_now
 from audit.ids import read_id
-from warden.api import answers, finding
+from warden.api import finding
+from warden.api.answers import approvals as answers
 from warden.api.bodies import ApprovalsQuery, Approve, Change, Decide, Deny, NewComment
 from warden.api.endpoint import Call, endpoint
 from warden.api.errors import Failure

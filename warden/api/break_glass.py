@@ -8,8 +8,9 @@ from accounts.services import break_glass
 from approvals.glass import services
 from approvals.models import BreakGlass
 from audit.ids import show_id
-from warden.api import answers, finding
+from warden.api import finding
 from warden.api.answers import Moment
+from warden.api.answers import people as answers
 from warden.api.bodies import BudgetsQuery, SignGlass
 from warden.api.endpoint import Call, endpoint
 

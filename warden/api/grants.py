@@ -5,7 +5,8 @@ from django.db.models import F
 from approvals import grants
 from approvals.models import Grant
 from audit.clock import database_now
-from warden.api import answers, finding
+from warden.api import finding
+from warden.api.answers import approvals as answers
 from warden.api.bodies import GrantsQuery, Revoke
 from warden.api.endpoint import Call, endpoint
 

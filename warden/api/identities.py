@@ -1,10 +1,20 @@
 """/api/banned-identities: SPIFFE IDs that nobody here may be, and that nobody may do anything to."""
 
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
 from agents.models import BannedIdentity
 from agents.services import identities as services
-from warden.api import answers, finding
-from warden.api.bodies import NewBan
+from warden.api import finding
+from warden.api.answers import agents as answers
+from warden.api.bodies import PLAIN
 from warden.api.endpoint import Call, endpoint
+
+
+class NewBan(Struct, forbid_unknown_fields=True):
+    spiffe_id: Annotated[str, Meta(min_length=1, max_length=2_048)]
+    reason: Annotated[str, Meta(min_length=1, max_length=500, pattern=PLAIN)]
 
 
 @endpoint("GET", "banned-identities", "agents:read")

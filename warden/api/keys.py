@@ -2,7 +2,8 @@
 
 from agents.models import ApiKey
 from agents.services import keys as services
-from warden.api import answers, finding
+from warden.api import finding
+from warden.api.answers import agents as answers
 from warden.api.bodies import KeysQuery, NewKey, RollKey
 from warden.api.endpoint import Call, endpoint
 

@@ -1,22 +1,72 @@
 """/api/organization, its members, teams and invitations."""
 
+from typing import Annotated
+
 from django.db import transaction
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from accounts.models import Membership, Team
 from accounts.services import invite, members, organizations, teams
 from agents.models import ApiKey
 from agents.services import keys
-from warden.api import answers, finding
-from warden.api.bodies import (
-    ChangeMember,
-    ChangeOrganization,
-    ChangeTeam,
-    NewInvitation,
-    NewTeam,
-    SingleOperator,
-)
+from warden.api import finding
+from warden.api.answers import people as answers
+from warden.api.answers.agents import NewKeyAnswer
+from warden.api.bodies import PLAIN, Line, Role
 from warden.api.endpoint import Call, endpoint
 from warden.api.keys import shown
+
+
+class ChangeMember(Struct, forbid_unknown_fields=True):
+    role: Role
+
+
+class NewInvitation(Struct, forbid_unknown_fields=True):
+    email: Annotated[str, Meta(max_length=254, pattern=PLAIN, examples=["ann@example.com"])]
+    role: Role
+
+
+class NewTeam(Struct, forbid_unknown_fields=True):
+    name: Line
+    members: Annotated[list[Line], Meta(max_length=1_000, description="E-mail addresses of members.")] = []
+
+
+class ChangeTeam(Struct, forbid_unknown_fields=True):
+    name: Line | UnsetType = UNSET
+    members: (
+        Annotated[list[Line], Meta(max_length=1_000, description="E-mail addresses: these, and no others.")] | UnsetType
+    ) = UNSET
+
+
+class ChangeOrganization(Struct, forbid_unknown_fields=True):
+    name: Line | UnsetType = UNSET
+    environments: Annotated[list[Line], Meta(max_length=50)] | UnsetType = UNSET
+    cooldown_seconds: Annotated[int, Meta(ge=0, le=86_400)] | UnsetType = UNSET
+    claim_seconds: Annotated[int, Meta(ge=30, le=604_800)] | UnsetType = UNSET
+    authz_paths: (
+        Annotated[list[Line], Meta(max_length=20, description="Paths below /v1/data, besides agentweave/authz.")]
+        | UnsetType
+    ) = UNSET
+    policy_by_two: Annotated[
+        bool | UnsetType,
+        Meta(description="One proposes a change of the policy, another accepts. Only owners set it."),
+    ] = UNSET
+    deny_when_late: Annotated[
+        bool | UnsetType,
+        Meta(description="High and critical risk is denied while the record was not put in order for 60 seconds."),
+    ] = UNSET
+    retention_months: (
+        Annotated[int, Meta(ge=6, le=1_200, description="How long events of the record are kept. Only owners set it.")]
+        | UnsetType
+    ) = UNSET
+    legal_hold: Annotated[
+        bool | UnsetType, Meta(description="While it is set, nothing of the record is let go. Only owners set it.")
+    ] = UNSET
+
+
+class SingleOperator(Struct, forbid_unknown_fields=True):
+    confirm: Annotated[Line, Meta(description="The organization's slug, to be sure.")]
+
 
 ORGANIZATION_KEY = "Organization key"  # the name by which the next regeneration finds it
 
@@ -50,7 +100,7 @@ def end_single_operator(call: Call) -> answers.Organization:
 
 
 @endpoint("POST", "organization/regenerate-key", "agents:write", 201)
-def regenerate_key(call: Call) -> answers.NewKeyAnswer:
+def regenerate_key(call: Call) -> NewKeyAnswer:
     """Make a new live key for every agent of the organization. The one made here before stops working at once."""
     with transaction.atomic():
         created = keys.create_key(

@@ -5,7 +5,7 @@ from audit.clock import database_now
 from audit.ids import read_id
 from audit.log import Checkpoint, Log, SigningKey
 from audit.models import Event
-from warden.api import answers
+from warden.api.answers import record as answers
 from warden.api.bodies import CheckpointsQuery, ConsistencyQuery, LogQuery
 from warden.api.endpoint import Call, endpoint
 from warden.api.errors import Failure, missing

@@ -8,7 +8,7 @@ from audit.filters import meanings
 from audit.ids import read_id
 from audit.models import Event
 from audit.queries import Search
-from warden.api import answers
+from warden.api.answers import record as answers
 from warden.api.approvals import cursor
 from warden.api.bodies import EventsQuery, LogsQuery
 from warden.api.endpoint import Call, endpoint

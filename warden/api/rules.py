@@ -7,7 +7,8 @@ from msgspec import structs
 from agents.models import ApprovalRule
 from agents.outlook import Staff
 from agents.services import rules as services
-from warden.api import answers, finding
+from warden.api import finding
+from warden.api.answers import approvals as answers
 from warden.api.bodies import ChangeRule, NewRule
 from warden.api.endpoint import Call, endpoint
 

@@ -8,8 +8,26 @@ from agents import models
 from approvals.stops import freezing, services
 from approvals.stops.shown import as_json
 from warden.api import finding
-from warden.api.bodies import AskRelease, ConfirmRelease, NewStop
+from warden.api.bodies import PLAIN, Line
 from warden.api.endpoint import Call, endpoint
+
+Why = Annotated[str, Meta(min_length=1, max_length=500, pattern=PLAIN)]
+
+
+class NewStop(Struct, forbid_unknown_fields=True):
+    """Of what the kill switch is to hold. Nothing named: everything."""
+
+    reason: Annotated[Why, Meta(description="Everybody sees it.")]
+    agent: Annotated[Line | None, Meta(description="Slug or id; null: every agent.")] = None
+    pattern: Annotated[Line | None, Meta(description="An action or a wildcard; null: every action.")] = None
+
+
+class AskRelease(Struct, forbid_unknown_fields=True):
+    reason: Annotated[Why, Meta(description="Why it can go on.")]
+
+
+class ConfirmRelease(Struct, forbid_unknown_fields=True):
+    typed: Annotated[Line, Meta(description="What goes on: the pattern, agent or organization, by its slug.")] = ""
 
 
 class Stop(Struct):

@@ -1,6 +1,6 @@
 """/api/whoami: what a token is, told to whoever holds it."""
 
-from warden.api import answers
+from warden.api.answers import people as answers
 from warden.api.endpoint import Call, endpoint
 
 
