@@ -2,15 +2,19 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
+from fpdf.fonts import TTFFont
 
 VERDICTS = {"keep": "Kept", "narrow": "Narrowed", "remove": "Removed", "gone": "Gone meanwhile"}
 SUBJECTS = {"tier": "Tiers", "key": "Keys", "wanted": "Refused again and again", "agent": "The agent itself"}
 MARGIN = 18  # millimetres
+FONTS = Path(__file__).parent / "fonts"
+FONT = "DejaVu"
 INK, QUIET = (27, 30, 36), (90, 97, 112)
 
 
@@ -62,8 +66,11 @@ def details(item: Mapping[str, Any]) -> list[str]:
 
 
 def pdf(record: Mapping[str, Any]) -> bytes:
-    """The same as a PDF (A4, the standard fonts: what they cannot draw is spelled out as <U+4E2D>)."""
+    """The same as a PDF (A4, in DejaVu Sans: what it cannot draw is spelled out as <U+4E2D>)."""
     page = FPDF(format="A4")
+    page.add_font(FONT, "", FONTS / "DejaVuSans.ttf")
+    page.add_font(FONT, "B", FONTS / "DejaVuSans-Bold.ttf")
+    page.set_text_shaping(True)
     page.set_title(f"Permission review of {record['agent']}")
     page.set_creator("Warden")
     page.set_margin(MARGIN)
@@ -72,8 +79,8 @@ def pdf(record: Mapping[str, Any]) -> bytes:
     _line(page, f"Permission review of {record['agent']}", size=18, style="B", after=3)
     for name, value in facts(record):
         page.set_text_color(*QUIET)
-        page.set_font("Helvetica", size=10)
-        page.cell(30, 6, name)
+        page.set_font(FONT, size=10)
+        page.cell(30, 5.5, name)
         _line(page, value)
     if record["notes"]:
         _line(page, record["notes"], before=3)
@@ -100,21 +107,22 @@ def _line(
     before: int = 0,
     after: int = 0,
 ) -> None:
-    page.ln(before)
-    page.set_font("Helvetica", style=style, size=size)
+    if before:  # which begins a line, be it of no height
+        page.ln(before)
+    page.set_font(FONT, style=style, size=size)
     page.set_text_color(*ink)
     page.set_x(page.get_x() + indent)
-    page.multi_cell(0, size * 0.55, _drawable(text), new_x=XPos.LMARGIN, new_y=YPos.NEXT, align="L")
-    page.ln(after)
+    assert isinstance(page.current_font, TTFFont)
+    text = _drawable(text, page.current_font.cmap)
+    page.multi_cell(0, size * 0.55, text, new_x=XPos.LMARGIN, new_y=YPos.NEXT, align="L")
+    if after:
+        page.ln(after)
 
 
-def _drawable(text: str) -> str:
-    """What the standard fonts can draw; the rest, and what cannot be seen, by its number."""
-    return "".join(each if _shown(each) else f"<U+{ord(each):04X}>" for each in text)
-
-
-def _shown(character: str) -> bool:
-    return character == "\n" or (ord(character) < 256 and not _hidden(character))
+def _drawable(text: str, drawn: Container[int]) -> str:
+    """What the font can draw; the rest, and what cannot be seen, by its number."""
+    shown = (each == "\n" or (ord(each) in drawn and not _hidden(each)) for each in text)
+    return "".join(each if seen else f"<U+{ord(each):04X}>" for each, seen in zip(text, shown, strict=True))
 
 
 def _hidden(character: str) -> bool:

@@ -1,6 +1,8 @@
 """The quarterly review: what it finds, going through it, signing, its record, its reminders."""
 
+import io
 import json
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -9,12 +11,14 @@ from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.urls import reverse
+from pypdf import PdfReader
 
 from accounts.by import COMMAND_LINE
 from accounts.models import Organization
 from accounts.rules import Refused
 from agents.models import Agent, ApiKey, Permission, PermissionReview, ReviewReminder
 from agents.review import review
+from agents.review_record import pdf
 from agents.services.errors import Conflict
 from agents.services.keys import create_key
 from agents.services.permissions import change_permission, create_permission
@@ -220,6 +224,18 @@ def test_an_admin_goes_through_an_agent_and_signs(acme, bot, people, tiers, ente
     assert document.content.startswith(b"%PDF-")
     assert b"%%EOF" in document.content[-10:]
     assert Event.objects.filter(kind="person:agent:audit", actor=people.admin.email).count() == 1
+
+
+def test_the_pdf_reads_as_what_was_signed_in_every_script_that_its_font_has(bot, people, tiers):
+    names = ["Zażółć gęślą", "Ωμέγα", "Привет", "Հայերեն", "“ok” → ≥ 3", "שלום", "مرحبا"]
+    found = start_review(agent=bot, by=people.admin)
+    for item in found.items.all():
+        decide_item(item=item, by=people.admin, verdict="keep", reason=" / ".join(names))
+    signed = sign_review(review=found, by=people.admin, notes="Read by 中 and \u202eevil")
+    text = "".join(page.extract_text() for page in PdfReader(io.BytesIO(pdf(signed.record))).pages)
+    text = unicodedata.normalize("NFKC", " ".join(text.split()))
+    assert [name for name in names if name not in text] == []
+    assert "Read by <U+4E2D> and <U+202E>evil" in text
 
 
 def test_others_may_look_and_strangers_see_nothing(bot, people, tiers, enter):
