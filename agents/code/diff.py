@@ -14,17 +14,19 @@ from agents.policy import budgets
 
 Kind = Literal["add", "change", "remove"]
 STRICTNESS = {"allow": 0, "ask": 1, "deny": 2}
+SECTIONS = {"agent": "agent", "rule": "rule", "channel": "channel", "external_opa": "external OPA"}
 SIGNS = {"add": "+", "change": "~", "remove": "-"}
 LONG = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that comes, changes or goes. `key` is the agent's slug, the rule's or the channel's name; `number` the
-    place of a tier among those there are; `path` the place in the document, for what is wrong with it."""
+    """One thing that comes, changes or goes. `key` is the agent's slug, the rule's or the channel's name, or the URL of
+    the external OPA; `number` the place of a tier among those there are; `path` the place in the document, for what is
+    wrong with it."""
 
     kind: Kind
-    section: Literal["agent", "tier", "rule", "channel"]
+    section: Literal["agent", "tier", "rule", "channel", "external_opa"]
     key: str
     before: Fields | None
     after: Fields | None
@@ -48,6 +50,8 @@ class Change:
         if self.section == "agent" and self.before and self.after:
             more, less = _budgets(self.before, self.after, "limit_currency")
             return "widens" if more else "narrows" if less else ""
+        if self.section == "external_opa":
+            return _gate(self.before, self.after)
         return _direction(self.before, self.after) if self.section == "tier" else ""
 
     @property
@@ -61,9 +65,12 @@ class Change:
                 return said + (f"; limits {_value(limits)}" if limits else "")
             rest = [each for each in self.fields if each[0] in ("risk", "rule", "limits", "notes")]
             return said + "".join(f"; {_field(*each)}" for each in rest)
-        name = f"{self.section} {self.key}"
+        name = f"{SECTIONS[self.section]} {self.key}"
         if self.kind == "change":
             return f"{name}: {'; '.join(_field(*each) for each in self.fields)}"
+        if self.section == "external_opa":
+            kept = [(each, value) for each, value in (self.after or self.before or {}).items() if each != "url"]
+            return "; ".join((name, *(f"{each.replace('_', ' ')} {value}" for each, value in kept if value)))
         return name
 
 
@@ -81,7 +88,15 @@ def diff(before: State, after: State) -> list[Change]:
     for slug in sorted({*before.tiers, *after.tiers}):
         if slug in after.agents:  # with an agent that goes, its tiers go
             found += _tiers(slug, before.tiers.get(slug, []), after.tiers.get(slug, []))
+    if before.external_opa != after.external_opa:
+        found.append(_opa(before.external_opa, after.external_opa))
     return found
+
+
+def _opa(before: Fields | None, after: Fields | None) -> Change:
+    kind: Kind = "add" if before is None else "remove" if after is None else "change"
+    url = (before or after or {})["url"]
+    return Change(kind, "external_opa", url, before, after, ("external_opa",))
 
 
 def _named(section: str, before: Mapping[str, Fields], after: Mapping[str, Fields]) -> Iterator[Change]:
@@ -186,6 +201,15 @@ def _direction(before: Fields | None, after: Fields | None) -> Literal["widens",
     return ""
 
 
+def _gate(before: Fields | None, after: Fields | None) -> Literal["widens", "narrows"]:
+    """An external OPA only tightens. One that is asked in another way, or is another, may tighten less; given less
+    time, it only fails more often."""
+    if before is None or after is None:
+        return "narrows" if before is None else "widens"
+    sooner = after["timeout_ms"] < before["timeout_ms"]
+    return "narrows" if sooner and after == before | {"timeout_ms": after["timeout_ms"]} else "widens"
+
+
 def _budgets(before: Fields, after: Fields, currency: str) -> tuple[bool, bool]:
     """Whether budgets let more pass afterwards, and whether they let less. Another currency may be either."""
     one, two = before["limits"], after["limits"]
@@ -225,7 +249,7 @@ def written(changes: Sequence[Change]) -> str:
         whole = next((each for each in mine if each.section == "agent"), None)
         lines.append(_line(whole, "") if whole else f"  agent {slug}")
         lines += [_line(each, "    ") for each in mine if each.section == "tier"]
-    lines += [_line(each, "") for each in changes if each.section in ("rule", "channel")]
+    lines += [_line(each, "") for each in changes if each.section in ("rule", "channel", "external_opa")]
     return "\n".join(lines)
 
 

@@ -141,6 +141,17 @@ class Channel(Struct, forbid_unknown_fields=True, omit_defaults=True):
     environments: list[Line] = []
 
 
+class ExternalOpa(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """One more gate, which can only tighten. Its secrets are files of the server's machine, and only named here."""
+
+    url: Annotated[Line, Meta(description="Of the rule, such as https://opa.example.com/v1/data/acme/warden.")]
+    timeout_ms: Annotated[int, Meta(ge=50, le=3_000, description="No answer by then is a denial.")] = 500
+    token_file: Annotated[Line, Meta(description="In OPA_CREDENTIALS_DIR: its token. Empty: none.")] = ""
+    ca_file: Annotated[Line, Meta(description="There: authorities that may have issued its certificate, as PEM.")] = ""
+    certificate_file: Annotated[Line, Meta(description="There: our certificate, as PEM, where it wants one.")] = ""
+    key_file: Annotated[Line, Meta(description="There: its key. Empty: it is in the certificate's file.")] = ""
+
+
 class Scenario(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """A check that is made up, and what must come of it."""
 
@@ -163,6 +174,9 @@ class Document(Struct, forbid_unknown_fields=True, omit_defaults=True):
     agents: Annotated[dict[str, Agent], Meta(description="By slug.")] = {}
     rules: Annotated[dict[str, Rule], Meta(description="By name.")] = {}
     channels: Annotated[dict[str, Channel], Meta(description="By name.")] = {}
+    external_opa: Annotated[
+        ExternalOpa | Literal["none"] | None, Meta(description="One more gate. none: no external OPA is asked.")
+    ] = None
     tests: list[Scenario] = []
 
 
@@ -176,6 +190,7 @@ class Read(Struct):
     permissions: dict[str, dict[str, list[Permission]]]
     rules: dict[str, Rule]
     channels: dict[str, Channel]
+    external_opa: ExternalOpa | None
     tests: list[Scenario]
     sections: frozenset[str]
     tree: Value
@@ -207,6 +222,7 @@ def convert(tree: Value) -> Read:
             made = _one(tree, (section, key), value, kind, problems)
             if made is not None:
                 found[section][key] = made
+    opa = _external_opa(tree, problems)
     given = tree.entries["tests"][1] if "tests" in tree.entries else Value(tree.mark, [])
     if not isinstance(given.content, list):
         problems.append(_at(given.mark, "tests: a list of scenarios."))
@@ -217,7 +233,14 @@ def convert(tree: Value) -> Read:
                 tests.append(made)
     if problems:
         raise Broken(sorted(set(problems), key=lambda each: (each.file, each.line, each.column, each.message)))
-    return Read(**found, permissions=permissions, tests=tests, sections=frozenset(tree.entries), tree=tree)
+    return Read(
+        **found,
+        permissions=permissions,
+        external_opa=opa,
+        tests=tests,
+        sections=frozenset(tree.entries),
+        tree=tree,
+    )
 
 
 def references(document: Read) -> list[tuple[str, str]]:
@@ -271,6 +294,16 @@ def _permissions(tree: Value, agent: str, value: Value | None, problems: list[Pr
         else:
             problems.append(_at(each.mark, "Say allow, ask or deny, or describe the tier."))
     return found
+
+
+def _external_opa(tree: Value, problems: list[Problem]) -> ExternalOpa | None:
+    value = tree.entries["external_opa"][1] if "external_opa" in tree.entries else None
+    if value is None or value.content == "none":
+        return None
+    if not isinstance(value.content, dict):
+        problems.append(_at(value.mark, "external_opa: say none, or its url and what else it takes."))
+        return None
+    return _one(tree, ("external_opa",), value, ExternalOpa, problems)
 
 
 def _one[T: Struct](tree: Value, path: Path, value: Value, kind: type[T], problems: list[Problem]) -> T | None:

@@ -41,17 +41,20 @@ TIER = (
 
 @dataclass(slots=True)
 class State:
-    """Agents by slug, their tiers, rules by name, channels by key; each thing as its fields."""
+    """Agents by slug, their tiers, rules by name, channels by key, the external OPA; each thing as its fields."""
 
     agents: dict[str, Fields] = field(default_factory=dict)
     tiers: dict[str, list[Fields]] = field(default_factory=dict)
     rules: dict[str, Fields] = field(default_factory=dict)
     channels: dict[str, Fields] = field(default_factory=dict)
+    external_opa: Fields | None = None
 
     @property
     def digest(self) -> str:
         """Of everything that is here: what a plan was made on."""
         everything = {"agents": self.agents, "tiers": self.tiers, "rules": self.rules, "channels": self.channels}
+        if self.external_opa:
+            everything["external_opa"] = self.external_opa
         return hashlib.sha256(canonical(everything).encode()).hexdigest()
 
 
@@ -115,6 +118,8 @@ def current(organization: Organization) -> State:
     for rule in organization.approval_rules.order_by("name"):
         state.rules[rule.name] = _rule_of(rule)
     state.channels = channels().rows(organization)
+    opa = models.ExternalOpa.objects.filter(organization=organization).select_related("organization").first()
+    state.external_opa = opa.facts.content if opa else None
     return state
 
 
@@ -229,6 +234,7 @@ def desired(read: Read, before: State, values: Mapping[str, str], *, prune: bool
         dict(sorted(after.tiers.items())),
         dict(sorted(after.rules.items())),
         dict(sorted(after.channels.items())),
+        _external_opa(read, before),
     )
 
 
@@ -287,6 +293,12 @@ def _rule(given: Rule) -> Fields:
         ),
         "edit_fields": sorted(given.edit_fields),
     }
+
+
+def _external_opa(read: Read, before: State) -> Fields | None:
+    if "external_opa" not in read.sections:
+        return before.external_opa
+    return _builtins(read.external_opa) if read.external_opa else None
 
 
 def _builtins(given: Any) -> Fields:

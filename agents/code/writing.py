@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from agents.code.document import Agent, Channel, Permission, Rule
+from agents.code.document import Agent, Channel, ExternalOpa, Permission, Rule
 from agents.code.state import TIER, Fields, State
 from agents.models.agent import MAX_PENDING
 from agents.models.rule import default_roles
@@ -47,6 +47,8 @@ def write(state: State, *, schema_url: str = "") -> str:
             key: _but_defaults(Channel, fields | {"name": "" if fields["name"] == key else fields["name"]})
             for key, fields in state.channels.items()
         }
+    if state.external_opa:
+        document["external_opa"] = _but_defaults(ExternalOpa, state.external_opa)
     text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return (SCHEMA.format(url=schema_url) if schema_url else "") + text
 

@@ -18,8 +18,7 @@ from audit.canonical import canonical
 from audit.clock import database_now
 
 ALONE = (
-    "Here it takes two people to change the policy, and a change of the external OPA cannot be proposed. Whoever runs"
-    " Warden makes it: set_external_opa, remove_external_opa."
+    "Here it takes two people to change the policy: propose another external OPA, or none, under Permissions → In Git."
 )
 FIELDS = ("url", "timeout_ms", "token_file", "ca_file", "certificate_file", "key_file")
 

@@ -25,6 +25,7 @@ from agents.models import Agent, AppliedPolicy, ApprovalRule, Permission
 from agents.services.agents import change_agent, create_agent, delete_agent, set_status
 from agents.services.by import Who, person
 from agents.services.errors import Conflict
+from agents.services.external import remove_opa, set_opa
 from agents.services.permissions import change_permission, create_permission, delete_permission
 from agents.services.rules import change_rule, create_rule, delete_rule
 from agents.services.versions import changing
@@ -41,11 +42,14 @@ ORDER = {  # what must be there before something else can name it, and go after 
     ("tier", "remove"): 4,
     ("tier", "change"): 5,
     ("tier", "add"): 6,
-    ("channel", "add"): 7,
-    ("channel", "change"): 8,
-    ("channel", "remove"): 9,
-    ("agent", "remove"): 10,
-    ("rule", "remove"): 11,
+    ("external_opa", "add"): 7,
+    ("external_opa", "change"): 7,
+    ("external_opa", "remove"): 7,
+    ("channel", "add"): 8,
+    ("channel", "change"): 9,
+    ("channel", "remove"): 10,
+    ("agent", "remove"): 11,
+    ("rule", "remove"): 12,
 }
 TEXTS = ("currency", "environment", "condition", "callee", "notes")
 
@@ -257,6 +261,10 @@ def _make(
             _make_tier(organization, change, by, tiers)
         case "channel":
             _make_channel(organization, change, by, secrets)
+        case "external_opa" if change.after:
+            set_opa(organization=organization, by=by, **change.after)
+        case "external_opa":
+            remove_opa(organization=organization, by=by)
 
 
 def _make_rule(organization: Organization, change: Change, by: Who) -> None:

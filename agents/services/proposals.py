@@ -1,6 +1,7 @@
 """Four eyes on the policy: one person proposes files, another has exactly what was shown applied."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -10,6 +11,8 @@ from accounts.models import Organization
 from accounts.rules import Refused
 from agents.code.document import convert, references
 from agents.code.reading import File, read
+from agents.code.state import State
+from agents.code.writing import write
 from agents.models import PolicyProposal
 from agents.services import policy as policies
 from agents.services.by import Who, check, person
@@ -19,7 +22,7 @@ from agents.services.writing import write_event
 from agents.signals import proposal_moved
 from audit.clock import database_now
 
-State = PolicyProposal.State
+Progress = PolicyProposal.State
 
 
 def propose(
@@ -48,6 +51,12 @@ def propose(
     return row
 
 
+def propose_opa(*, organization: Organization, by: Who, content: Mapping[str, Any] | None) -> PolicyProposal:
+    """Another external OPA, or none, as the file that says so. Raises as `propose` does."""
+    text = write(State(external_opa=dict(content))) if content else "version: 1\nexternal_opa: none\n"
+    return propose(organization=organization, by=by, files=[File("external-opa.yaml", text)])
+
+
 @transaction.atomic
 def accept(*, proposal: PolicyProposal, by: Who, digest: str) -> PolicyProposal:
     """Applies what was proposed, if it is what `by` was shown and still does what it did then; in one transaction.
@@ -69,7 +78,7 @@ def accept(*, proposal: PolicyProposal, by: Who, digest: str) -> PolicyProposal:
             prune=row.prune,
             source=row.source,
         )
-    return _decided(row, by, State.APPLIED, "accept", "")
+    return _decided(row, by, Progress.APPLIED, "accept", "")
 
 
 @transaction.atomic
@@ -79,7 +88,7 @@ def reject(*, proposal: PolicyProposal, by: Who, reason: str) -> PolicyProposal:
     row = _waiting(proposal)
     if not reason.strip():
         raise ValidationError({"reason": "Say why."})
-    return _decided(row, by, State.REJECTED, "reject", reason.strip()[:500])
+    return _decided(row, by, Progress.REJECTED, "reject", reason.strip()[:500])
 
 
 def _decided(row: PolicyProposal, by: Who, state: str, verb: str, reason: str) -> PolicyProposal:
@@ -98,7 +107,7 @@ def _entered(organization: Organization, by: Who) -> None:
 def _waiting(proposal: PolicyProposal) -> PolicyProposal:
     rows = PolicyProposal.objects.select_for_update(of=("self",)).select_related("organization")
     row = rows.get(pk=proposal.pk)
-    if row.state != State.WAITING:
+    if row.state != Progress.WAITING:
         raise Conflict(f"Somebody was faster: this is {row.state} already.")
     return row
 

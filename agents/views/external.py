@@ -1,18 +1,24 @@
 """The external OPA: what is asked, setting it, trying it, removing it."""
 
+from typing import Any
+
 from asgiref.sync import async_to_sync
 from django.contrib import messages
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
 from accounts.access import requires
 from accounts.requests import MemberRequest
+from accounts.rules import Refused
 from accounts.views.answers import told, told_in
+from agents.code.reading import Broken
 from agents.forms.external import ExternalForm
 from agents.models import ExternalOpa
 from agents.opa.gate import OpaSaid
 from agents.services.external import remove_opa, set_opa, try_opa
+from agents.services.proposals import propose_opa
 from agents.views.saving import status_of
 
 
@@ -24,6 +30,9 @@ def external(request: MemberRequest) -> HttpResponse:
     form = ExternalForm(typed, instance=row)
     if typed is not None and request.membership.may("agents:write") and form.is_valid():
         with told_in(form):
+            if _takes_two(request, row):
+                content = ExternalOpa(organization=request.organization, **form.cleaned_data).facts.content
+                return _proposed(request, content)
             set_opa(organization=request.organization, by=request.membership, **form.cleaned_data)
             messages.success(request, "It is asked from now on, about everything that would be allowed or asked.")
             return redirect("agents:external_opa")
@@ -45,6 +54,13 @@ def external_remove(request: MemberRequest) -> HttpResponse:
     row = _row(request)
     if row is None:
         return redirect("agents:external_opa")
+    two = _takes_two(request, row)
+    if request.method == "POST" and two:
+        try:
+            return _proposed(request, None)
+        except Refused as why_not:
+            messages.error(request, str(why_not))
+            return redirect("agents:external_opa")
     if request.method == "POST":
         with told(request, "No external OPA is asked any more."):
             remove_opa(organization=request.organization, by=request.membership)
@@ -52,13 +68,28 @@ def external_remove(request: MemberRequest) -> HttpResponse:
     context = {
         "title": "Ask it no more?",
         "words": f"What {row.url} denies or wants people to approve is then decided by the tiers alone.",
-        "button": "Remove",
+        "button": "Propose to remove" if two else "Remove",
         "icon": "shield-off",
         "danger": True,
         "back": "./..",
         "nav": "settings",
     }
     return render(request, "agents/confirm.html", context)
+
+
+def _takes_two(request: MemberRequest, row: ExternalOpa | None) -> bool:
+    """Adding one only tightens: that takes nobody else."""
+    return row is not None and request.organization.policy_by_two
+
+
+def _proposed(request: MemberRequest, content: dict[str, Any] | None) -> HttpResponse:
+    """Proposes another external OPA, or none. Raises Refused, ValidationError."""
+    try:
+        made = propose_opa(organization=request.organization, by=request.membership, content=content)
+    except Broken as broken:
+        raise ValidationError({NON_FIELD_ERRORS: [each.message for each in broken.problems]}) from broken
+    messages.success(request, "Proposed. It waits for somebody else.")
+    return redirect("agents:proposal", made.proposal_id)
 
 
 def _row(request: MemberRequest) -> ExternalOpa | None:
@@ -74,6 +105,7 @@ def _page(
         "form": form,
         "said": said,
         "may_write": request.membership.may("agents:write"),
+        "two": _takes_two(request, row),
         "nav": "settings",
     }
     return render(request, "agents/external_opa.html", context, status=status_of(form))

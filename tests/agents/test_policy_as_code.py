@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 from django.core.management import CommandError, call_command
 
 from accounts.by import COMMAND_LINE
@@ -13,11 +14,13 @@ from agents.code.reading import Broken, File
 from agents.code.state import current
 from agents.code.writing import write
 from agents.load import load
-from agents.models import Agent, AppliedPolicy, ApprovalRule, Permission, PolicyVersion
+from agents.models import Agent, AppliedPolicy, ApprovalRule, ExternalOpa, Permission, PolicyVersion
 from agents.services import policy as policies
 from agents.services.agents import create_agent, set_status
+from agents.services.drift import drift
 from agents.services.errors import Conflict
 from agents.services.permissions import create_permission
+from agents.spiffe.mock import PEM, Authority
 from audit.clock import database_now
 from audit.models import Event
 from notifications.models import Channel
@@ -317,6 +320,83 @@ agents:
     assert outcome(empty, "support-bot", "email.send") == "ask"
     assert outcome(empty, "support-bot", "deploy.run", "staging") == "deny"
     assert outcome(empty, "reader", "database.read", rows=5) == "allow"
+
+
+# The external OPA
+
+OPA = "version: 1\nexternal_opa: {url: 'https://opa.example.com/v1/data/acme/warden', timeout_ms: 400}\n"
+
+
+def test_the_external_opa_is_a_part_of_the_file(empty, other, people):
+    made = applied(empty, FILE + OPA.removeprefix("version: 1\n"), by=Membership.objects.get(user=people.owner))
+    said = "+ external OPA https://opa.example.com/v1/data/acme/warden; timeout ms 400  (narrows)"
+    assert said in made.plan.words
+    assert (made.plan.summary, ExternalOpa.objects.get().set_by) == (
+        "11 to add, 0 to change, 0 to remove",
+        people.owner,
+    )
+    assert load(empty.pk).gate.timeout_ms == 400
+    assert Event.objects.filter(organization_id=empty.pk, kind="person:external_opa:set").count() == 1
+    assert planned(empty, OPA).changes == ()
+    text = write(current(empty))
+    assert yaml.safe_load(text)["external_opa"] == {
+        "url": "https://opa.example.com/v1/data/acme/warden",
+        "timeout_ms": 400,
+    }
+    applied(other, OPA)
+    assert write(current(other)).endswith(text[text.index("external_opa") :])
+
+
+def test_a_file_that_does_not_speak_of_an_external_opa_leaves_it_alone(empty):
+    applied(empty, OPA)
+    applied(empty, FILE, prune=True)
+    assert ExternalOpa.objects.filter(organization=empty).exists()
+    assert drift(empty).changes == ()
+    made = applied(empty, "version: 1\nexternal_opa: none\n")
+    assert made.plan.words == "- external OPA https://opa.example.com/v1/data/acme/warden; timeout ms 400  (widens)"
+    assert not ExternalOpa.objects.exists()
+    assert applied(empty, "version: 1\nexternal_opa: none\n").plan.changes == ()
+
+
+@pytest.mark.parametrize(
+    ("find", "put", "way"),
+    [
+        ("400", "300", "narrows"),
+        ("400", "900", "widens"),
+        ("/acme/warden", "/acme/other", "widens"),
+        ("400", "300, ca_file: ca.pem", "widens"),
+    ],
+)
+def test_a_plan_says_which_way_another_external_opa_goes(empty, settings, tmp_path, find, put, way):
+    settings.OPA_CREDENTIALS_DIR = str(tmp_path)
+    (tmp_path / empty.slug).mkdir()
+    (tmp_path / empty.slug / "ca.pem").write_bytes(Authority.new("acme.example").certificate.public_bytes(PEM))
+    applied(empty, OPA)
+    [change] = planned(empty, OPA.replace(find, put)).changes
+    assert (change.kind, change.direction) == ("change", way)
+    assert "external OPA https://opa.example.com/v1/data/acme/warden: " in change.words
+
+
+@pytest.mark.parametrize(
+    ("find", "put", "said"),
+    [
+        (
+            "https://opa.example.com/",
+            "http://169.254.169.254/",
+            "2:21: http://169.254.169.254/v1/data/acme/warden: url: This",
+        ),
+        ("400", "40", "2:80: timeout_ms: Expected `int` >= 50"),
+        ("timeout_ms: 400", "token: hunter2", "2:68: Secrets do not belong into files: name where it is, as token_env"),
+        ("timeout_ms: 400", "token_file: token", "2:1: https://opa.example.com/v1/data/acme/warden: OPA_CRED"),
+        ("timeout_ms: 400", "secrets: 1", "2:68: 'secrets' is unknown here. There are: url, timeout_ms, token_file"),
+        ("{url: ", "{to: ", "2:16: 'to' is unknown here"),
+        ("{url: 'https://opa.example.com/v1/data/acme/warden', timeout_ms: 400}", "no", "2:15: external_opa: say none"),
+    ],
+)
+def test_a_file_that_names_no_opa_that_could_be_asked_changes_nothing(empty, find, put, said):
+    found = problems(empty, OPA.replace(find, put, 1))
+    assert any(line.startswith(f"warden.yaml:{said}") for line in found), found
+    assert not ExternalOpa.objects.exists()
 
 
 # What is wrong, and where

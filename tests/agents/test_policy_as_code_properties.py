@@ -54,7 +54,12 @@ agents = st.fixed_dictionaries(
     },
 ).map(lambda agent: {"limit_currency": "USD", **agent} if "total_per_month" in agent.get("limits", {}) else agent)
 documents = st.fixed_dictionaries(
-    {"version": st.just(1), "agents": st.dictionaries(st.sampled_from(["bot", "reader"]), agents, max_size=2)}
+    {"version": st.just(1), "agents": st.dictionaries(st.sampled_from(["bot", "reader"]), agents, max_size=2)},
+    optional={
+        "external_opa": st.sampled_from(
+            ["none", {"url": "https://opa.example.com/v1/data/a"}, {"url": "https://b.example/", "timeout_ms": 50}]
+        )
+    },
 )
 questions = st.lists(
     st.builds(

@@ -22,9 +22,10 @@ from accounts.by import COMMAND_LINE
 from accounts.models import Membership
 from accounts.rules import Refused
 from agents.load import load
-from agents.models import ExternalOpa, Permission, PolicyVersion
+from agents.models import ExternalOpa, Permission, PolicyProposal, PolicyVersion
 from agents.policy.bundle import bundle_data
 from agents.services.external import remove_opa, set_opa
+from agents.services.proposals import accept
 from agents.spiffe.mock import PEM, Authority
 from audit.models import Event
 from tests.gateway.conftest import World, make_key, make_world
@@ -394,14 +395,50 @@ def test_where_policy_takes_two_one_may_add_it_and_not_loosen_it(world: World, o
     owner = Membership.objects.get(user=world.owner)
     row = set_opa(organization=world.acme, by=owner, url=opa.url)
     assert row.set_by == world.owner
-    with pytest.raises(Refused, match="takes two"):
+    with pytest.raises(Refused, match="propose another external OPA, or none"):
         set_opa(organization=world.acme, by=owner, url=opa.url, timeout_ms=900)
-    with pytest.raises(Refused, match="takes two"):
+    with pytest.raises(Refused, match="propose another external OPA, or none"):
         remove_opa(organization=world.acme, by=owner)
     versions = list(PolicyVersion.objects.filter(organization=world.acme).values_list("version", flat=True))
     remove_opa(organization=world.acme, by=COMMAND_LINE)
     remove_opa(organization=world.acme, by=COMMAND_LINE)
     assert len(set(PolicyVersion.objects.values_list("version", flat=True)) - set(versions)) == 1
+
+
+def test_what_takes_two_is_proposed_on_the_page_and_asked_once_another_accepts(
+    world: World, opa: Opa, client: Client
+) -> None:
+    gate(world, opa, timeout_ms=500)
+    world.acme.policy_by_two = True
+    world.acme.save(update_fields=["policy_by_two"])
+    as_owner(client, world)
+    page = reverse("agents:external_opa")
+    assert "Propose this" in client.get(page).content.decode()
+    wrong = client.post(page, {"url": opa.url, "timeout_ms": "900", "token_file": "nowhere"})
+    assert (wrong.status_code, "There is no file nowhere" in wrong.content.decode()) == (422, True)
+    shown = client.post(page, {"url": opa.url, "timeout_ms": "900"}, follow=True).content.decode()
+    assert "timeout ms 500 → 900  (widens)" in shown
+    assert ExternalOpa.objects.get().timeout_ms == 500
+    bob = Membership.objects.get(user=world.approver)
+    Membership.objects.filter(pk=bob.pk).update(role="admin")
+    bob.refresh_from_db()
+    waiting = PolicyProposal.objects.get()
+    with pytest.raises(Refused, match="yourself"):
+        accept(proposal=waiting, by=Membership.objects.get(user=world.owner), digest=waiting.digest)
+    accept(proposal=waiting, by=bob, digest=waiting.digest)
+    assert ExternalOpa.objects.get().timeout_ms == 900
+
+    opa.rule = lambda asked: False
+    assert world.check("email.send")["allowed"] is False
+    remove = reverse("agents:external_opa_remove")
+    assert "Propose to remove" in client.get(remove).content.decode()
+    assert "external OPA" in client.post(remove, follow=True).content.decode()
+    assert ExternalOpa.objects.exists()
+    waiting = PolicyProposal.objects.get(state="waiting")
+    assert (waiting.summary, "(widens)" in waiting.words) == ("0 to add, 0 to change, 1 to remove", True)
+    accept(proposal=waiting, by=bob, digest=waiting.digest)
+    assert not ExternalOpa.objects.exists()
+    assert world.check("email.send")["allowed"] is True
 
 
 # By hand and by script

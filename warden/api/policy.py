@@ -71,10 +71,10 @@ class FieldChange(Struct):
 
 
 class PolicyChange(Struct):
-    """One thing that comes, changes or goes. `direction`: whether a tier lets more pass afterwards, or less."""
+    """One thing that comes, changes or goes. `direction`: whether it lets more pass afterwards, or less."""
 
     kind: Literal["add", "change", "remove"]
-    section: Literal["agent", "tier", "rule", "channel"]
+    section: Literal["agent", "tier", "rule", "channel", "external_opa"]
     name: str
     action: str
     words: str

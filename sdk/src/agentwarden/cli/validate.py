@@ -20,7 +20,7 @@ from ._options import OUTPUT
 from ._output import Output
 from ._yaml import Unreadable, Value, load
 
-OURS = {"agents", "rules", "channels", "tests"}
+OURS = {"agents", "rules", "channels", "external_opa", "tests"}
 SECRET = re.compile(r"(?:^|_)(?:password|passwd|secret|token|api_?key|private_?key|credentials?)$")
 NEARNESS = {"additionalProperties": 4, "required": 3, "enum": 2}  # how surely this alternative was meant
 PRODUCTION = re.compile(r"(?:^|[^a-z])prod(?:uction)?(?:[^a-z]|$)")
