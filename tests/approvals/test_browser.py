@@ -183,8 +183,7 @@ def test_a_log_out_elsewhere_shows_the_log_in_page_and_not_inside_the_pane(acme:
     page.wait_for_url("**/accounts/login/**")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize(("scheme", "viewport"), [("light", WIDE), ("dark", NARROW)], ids=["light", "dark"])
 def test_the_desk_is_accessible(acme: Acme, desk: Desk, scheme: str, viewport: dict[str, int]) -> None:
     empty = desk(acme.approver, "/inbox/", color_scheme=scheme, viewport=viewport, bypass_csp=True)
     check_accessible(empty)
