@@ -82,10 +82,7 @@ class PreferenceForm(forms.Form):
         label="Quiet from", required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
     )
     quiet_until = forms.TimeField(
-        label="Quiet until",
-        required=False,
-        widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
-        help_text="What comes in between is mailed then, unless it is over by that time. Leave both empty for none.",
+        label="Quiet until", required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
     )
     timezone = forms.CharField(
         label="Time zone",

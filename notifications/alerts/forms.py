@@ -24,14 +24,14 @@ class AlertRuleForm(forms.Form):
     """Reads as a sentence: when the measure is above the threshold over the window, tell the channels."""
 
     name = forms.CharField(max_length=80, widget=forms.TextInput(attrs={"autocomplete": "off"}))
-    measure = forms.ChoiceField(label="Fires when")
+    measure = forms.ChoiceField(label="Fires when", initial="backlog")
     threshold = forms.FloatField(label="is above", min_value=0, help_text="A share as a number: 0.3 is 30 %.")
     window_minutes = forms.IntegerField(
         label="over the last (minutes)",
         min_value=1,
         max_value=1_440,
         initial=15,
-        help_text="For shares and counts of what happened; what waits is measured as it is now.",
+        help_text="What waits is measured as it is now.",
     )
     severity = forms.ChoiceField(choices=AlertRule.Severity.choices, initial="warning")
     mute = forms.ChoiceField(

@@ -20,6 +20,7 @@ from accounts.requests import MemberRequest
 from accounts.rules import Refused
 from accounts.trail import trail_of
 from accounts.views.answers import status_of, told, told_in
+from audit.ids import show_id
 from notifications.models import Channel, SlackApp, SlackLink
 from notifications.slack import apps, links
 from notifications.slack.client import SlackError, ask
@@ -76,6 +77,7 @@ def settings_page(request: MemberRequest) -> HttpResponse:
             app = apps.connect(organization=request.organization, by=request.membership, **form.cleaned_data)
             messages.success(request, f"Connected to {app}.")
             return redirect("slack:settings")
+    found = Channel.objects.filter(organization=request.organization, transport="slack")
     facts: dict[str, Any] = {
         "app": app_now,
         "form": form,
@@ -84,7 +86,7 @@ def settings_page(request: MemberRequest) -> HttpResponse:
         "may_install": bool(settings.SLACK_CLIENT_ID and settings.SLACK_CLIENT_SECRET),
         "manifest": manifest(socket_mode=False),
         "socket_manifest": manifest(socket_mode=True),
-        "channels": Channel.objects.filter(organization=request.organization, transport="slack"),
+        "channels": [(channel, show_id("chn", channel.pk)) for channel in found],
         "links": SlackLink.objects.filter(
             user__memberships__organization=request.organization, team_id=app_now.team_id if app_now else ""
         ).count(),

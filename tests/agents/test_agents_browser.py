@@ -15,13 +15,15 @@ from accounts.models import User
 from agents.code.reading import File
 from agents.code.state import current
 from agents.code.writing import write
-from agents.models import Agent, Permission
+from agents.models import Agent, Instance, Permission, Provisioner
 from agents.services import policy as policies
 from agents.services.external import set_opa
 from agents.services.identities import ban_identity
+from agents.services.instances import new_key, provision, retire
 from agents.services.keys import create_key, revoke_key
 from agents.services.permissions import create_permission
 from agents.services.proposals import propose
+from agents.services.provisioners import create_provisioner
 from agents.services.reviews import decide_item, sign_review, start_review
 from agents.services.rules import create_rule
 from agents.services.shadow import set_shadow
@@ -39,6 +41,19 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
         yield browser
         browser.close()
+
+
+def an_instance(provisioner: Provisioner, name: str) -> Instance:
+    key, secret = new_key(provisioner, name)
+    return provision(
+        provisioner=provisioner,
+        key=key,
+        secret=secret,
+        sealed="",
+        creation_key=name,
+        creation_hash=b"",
+        receiver=None,
+    )
 
 
 @pytest.fixture
@@ -80,7 +95,11 @@ def paths(server, acme, people, bot: Agent) -> dict[str, str]:
         organization=acme, by=people.admin, files=[File("warden.yaml", files[0].text.replace("email.*", "email.send"))]
     )
     ban_identity(organization=acme, by=people.admin, spiffe_id="spiffe://example.com/service/x", reason="Leaked \u202e")
+    provisioner = create_provisioner(agent=bot, by=people.owner, name="platform \u202e").provisioner
+    retire(instance=an_instance(provisioner, "old laptop"), by=people.owner)
+    instance = an_instance(provisioner, "a-laptop-with-a-rather-long-name.example.com")
     tabs = ["detail", "connect", "about", "agent_keys", "activity", "history", "edit", "delete", "tier_new"]
+    tabs += ["instances", "provisioner_new"]
     plain = [
         "list",
         "connect_start",
@@ -108,6 +127,9 @@ def paths(server, acme, people, bot: Agent) -> dict[str, str]:
             "review_signed": reverse("agents:review", args=[signed.review_id]),
             "proposal": reverse("agents:proposal", args=[waiting.proposal_id]),
             "incident": reverse("incident", args=[bot.slug]),
+            "incident_keys": reverse("incident_keys", args=[bot.slug]),
+            "provisioner_revoke": reverse("agents:provisioner_revoke", args=[provisioner.pk]),
+            "instance_retire": reverse("agents:instance_retire", args=[instance.pk]),
             "key_roll": reverse("agents:key_roll", args=[key.pk]),
             "key_revoke": reverse("agents:key_revoke", args=[key.pk]),
             "rule": reverse("agents:rule", args=[rule.pk]),
@@ -158,6 +180,11 @@ def test_every_page_is_accessible_and_whole(chromium, server, people, paths, bot
     page.get_by_role("button", name="Create the key").click()
     expect(page.get_by_text("Copy it now")).to_be_visible()
     wrong += check(page, "key_made")
+    page.goto(server.url + paths["provisioner_new"])
+    page.get_by_label("Name").fill("platform")
+    page.get_by_role("button", name="Create the token").click()
+    expect(page.get_by_text("wprv_").first).to_be_visible()
+    wrong += check(page, "provisioner_made")
     page.goto(server.url + paths["connect"])
     page.get_by_role("button", name="Make a live key").click()
     page.get_by_role("button", name="Send it").click()

@@ -69,10 +69,46 @@ def _keep_inside(url: str, home: str, errors: list[str]) -> None:
         errors.append(f"a request left the house: {url}")
 
 
-def check_accessible(page: Page) -> None:
+def violations(page: Page) -> list[tuple[str, list[str]]]:
+    """What axe has against the page."""
     found = Axe().run(page, options=RULES).response["violations"]
-    wrong = [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found]
+    return [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found]
+
+
+def check_accessible(page: Page) -> None:
+    wrong = violations(page)
     assert wrong == [], wrong
+
+
+def faults(page: Page) -> list[tuple[str, list[str]]]:
+    """What axe has against the page, and whether anything hangs over."""
+    fits = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    return violations(page) + ([] if fits else [("hangs over", [])])
+
+
+def tab_to(page: Page, what: Locator) -> None:
+    """Goes there by the tab key, as somebody without a mouse does."""
+    for _ in range(80):
+        if what.evaluate("node => node === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"no way by the tab key to {what}")
+
+
+def press(page: Page, what: Locator) -> None:
+    tab_to(page, what)
+    page.keyboard.press("Enter")
+
+
+def write(page: Page, what: Locator, text: str) -> None:
+    tab_to(page, what)
+    page.keyboard.press("Control+a")
+    page.keyboard.type(text)
+
+
+def whole(page: Page) -> None:
+    """Accessible, and nothing hangs over."""
+    assert faults(page) == [], page.url
 
 
 def picture(what: Page | Locator, name: str) -> None:

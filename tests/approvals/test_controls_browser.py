@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import expect
 
 from accounts.models import Delegation, Organization, User
 from agents.models import Spending, Stop
@@ -12,7 +12,7 @@ from agents.policy.budgets import window
 from approvals.models import Grant, Review
 from audit.clock import database_now
 from tests import factories
-from tests.approvals.browsing import NARROW, WIDE, Desk, check_accessible, picture
+from tests.approvals.browsing import NARROW, WIDE, Desk, picture, press, tab_to, whole, write
 from tests.approvals.conftest import Acme, make_acme
 from tests.server import Server
 
@@ -28,31 +28,6 @@ def acme(server: Server) -> Acme:
         user.refresh_from_db()
     Organization.objects.filter(pk=acme.organization.pk).update(name="Acme")
     return acme
-
-
-def tab_to(page: Page, what: Locator) -> None:
-    """Goes there by the tab key, as somebody without a mouse does."""
-    for _ in range(80):
-        if what.evaluate("node => node === document.activeElement"):
-            return
-        page.keyboard.press("Tab")
-    raise AssertionError(f"no way by the tab key to {what}")
-
-
-def press(page: Page, what: Locator) -> None:
-    tab_to(page, what)
-    page.keyboard.press("Enter")
-
-
-def write(page: Page, what: Locator, text: str) -> None:
-    tab_to(page, what)
-    page.keyboard.press("Control+a")
-    page.keyboard.type(text)
-
-
-def whole(page: Page) -> None:
-    check_accessible(page)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.url
 
 
 def test_two_people_stop_and_release_by_keys(acme: Acme, desk: Desk) -> None:

@@ -14,7 +14,10 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from tests.approvals.browsing import browser, desk
 from tests.server import free_port
+
+__all__ = ["browser", "desk"]  # fixtures
 
 
 class Desk:
@@ -46,9 +49,9 @@ class Desk:
 @pytest.fixture
 def smtp(settings: Any) -> Iterator[Desk]:
     """The server, with Warden's mail settings pointing at it."""
-    desk = Desk()
+    mail_desk = Desk()
     port = free_port()
-    controller = Controller(desk, hostname="127.0.0.1", port=port)
+    controller = Controller(mail_desk, hostname="127.0.0.1", port=port)
     controller.start()
     settings.MAILERS = {
         "default": {
@@ -56,7 +59,7 @@ def smtp(settings: Any) -> Iterator[Desk]:
             "OPTIONS": {"host": "127.0.0.1", "port": port, "timeout": 5},
         }
     }
-    yield desk
+    yield mail_desk
     controller.stop()
 
 
