@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 
 import pytest
+from tests.client.node import cache, node_and_npm
 
 SDK = Path(__file__).parents[1]
+PYRIGHT = "1.1.414"
 COST = 0.060  # seconds that the client may take beyond httpx
 
 USER = """
@@ -145,6 +150,38 @@ def test_a_users_project_is_checked_strictly_and_passes(tmp_path: Path) -> None:
 def test_a_users_mistakes_are_found(tmp_path: Path) -> None:
     found = re.findall(r"project\.py:\d+: error: .*\[([a-z-]+)\]", mypy(tmp_path, WRONG).stdout)
     assert sorted(found) == ["arg-type", "arg-type", "assignment", "call-arg"]
+
+
+@pytest.fixture(scope="session")
+def pyright() -> list[str]:
+    """The command pyright is: the package of npm, fetched once and kept. It runs without the network."""
+    node, npm = node_and_npm()
+    home = cache().parent / f"pyright-{PYRIGHT}"
+    if not home.exists():
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home.parent) as fresh:
+            words = ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", f"pyright@{PYRIGHT}"]
+            run(*npm, *words, cwd=Path(fresh))
+            with contextlib.suppress(OSError):  # somebody was faster
+                (Path(fresh) / "node_modules").rename(home)
+    return [node, str(home / "pyright" / "index.js")]
+
+
+@pytest.mark.parametrize("python", ["whl"], indirect=True)
+def test_pyright_checks_a_users_project_against_the_wheel(python: Path, pyright: list[str], tmp_path: Path) -> None:
+    """In its strictest mode: what is right passes, and each mistake is found."""
+    (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
+    for name, text in (("right", USER), ("wrong", WRONG)):
+        (tmp_path / f"{name}.py").write_text(text)
+    done = run(*pyright, "--pythonpath", python, "--outputjson", cwd=tmp_path, check=False)
+    said = json.loads(done.stdout)["generalDiagnostics"]
+    found = sorted((Path(each["file"]).name, each["rule"]) for each in said)
+    assert found == [
+        ("wrong.py", "reportArgumentType"),
+        ("wrong.py", "reportArgumentType"),
+        ("wrong.py", "reportAssignmentType"),
+        ("wrong.py", "reportCallIssue"),
+    ]
 
 
 def imported(*modules: str) -> set[str]:

@@ -1,6 +1,7 @@
 """A load generator in its own process: raw HTTP/1.1 on keep-alive connections, one request after the other on each.
 
-`python -m tests.bench.load` reads a job as JSON on stdin and prints the result as JSON.
+`python -m tests.bench.load` reads a job as JSON on stdin and prints the result as JSON; where the job says `tell`, it
+prints `connected` first.
 """
 
 import asyncio
@@ -59,6 +60,8 @@ class Load:
         self.measuring = False
         self.times: list[float] = []
         self.wrong: list[str] = []
+        self.answers = 0
+        self.last = 0.0  # of the expected answers; time.monotonic() is the same in all processes
         self.expected = job["expected"].encode()
         self.open = 0
         self.finished = asyncio.Event()
@@ -71,9 +74,12 @@ class Load:
         return self.head + b"content-length: %d\r\n\r\n" % len(body) + body
 
     def answered(self, answer: bytes, seconds: float) -> None:
+        self.answers += self.measuring
         if answer[9:12] != b"200" or self.expected not in answer:
             self.wrong.append(answer.decode(errors="replace"))
-        elif self.measuring:
+            return
+        self.last = time.monotonic()
+        if self.measuring:
             self.times.append(seconds)
 
     def gone(self) -> None:
@@ -86,6 +92,8 @@ class Load:
         for _ in range(self.job["connections"]):
             await loop.create_connection(lambda: Caller(self), self.job["host"], self.job["port"])
             self.open += 1
+        if self.job.get("tell"):
+            print("connected", flush=True)
         await asyncio.sleep(self.job["warm_up"])
         began = time.perf_counter()
         self.measuring = True
@@ -97,6 +105,8 @@ class Load:
         times = sorted(self.times)
         return {
             "per_second": len(times) / took,
+            "answers_per_second": self.answers / took,
+            "last": self.last,
             "p50_ms": 1000 * times[len(times) // 2] if times else None,
             "p99_ms": 1000 * times[len(times) * 99 // 100] if times else None,
             "wrong": len(self.wrong),

@@ -1,27 +1,41 @@
 /** The client: what an agent asks, waits for, takes and logs. */
 
-import { AgentWardenError, APIError, ApprovalRequiredError, PermissionDeniedError, ValidationError } from "./errors.js";
+import { batchContext, runEach, type BatchResult } from "./batch.js";
+import { Cache } from "./cache.js";
+import { clean } from "./error-context.js";
+import {
+  AgentWardenError,
+  APIError,
+  ApprovalRequiredError,
+  AuthenticationError,
+  PermissionDeniedError,
+  ValidationError,
+} from "./errors.js";
 import { encode, same, type Context } from "./json.js";
 import {
+  openly,
   parseApproval,
   parseCheck,
   parseClaim,
+  parseComment,
   parseIdentity,
   parseLog,
   type Approval,
   type CheckResult,
   type Claim,
+  type Comment,
   type Identity,
   type LogResult,
   type LogStatus,
 } from "./models.js";
-import { newKey, post, retryable, sleep, Wire, type Options, type Request } from "./wire.js";
+import { contextOf, logRequest, name, path, type LogOptions } from "./requests.js";
+import { exactActions, newKey, number, post, retryable, sleep, unreachable, Wire, type Options, type Request } from "./wire.js";
 
 const LONG_POLL = 30_000; // the most the server holds one
 const OUTAGE_PATIENCE = 300_000; // a wait for a person outlives a server that cannot be reached by so much
 const FLUSH_TIMEOUT = 2_000;
 const MOST_OVERDUE = 1_000;
-const LOG_STATUSES = ["success", "failed", "denied", "blocked", "pending", "pending_approval"];
+const LONGEST_CACHE_TTL = 60_000;
 
 export interface CheckOptions {
   /** Why the agent wants this, for the approver. */
@@ -32,11 +46,10 @@ export interface CheckOptions {
   idempotencyKey?: string | undefined;
 }
 
-export interface LogOptions {
-  ipAddress?: string | undefined;
-  /** The approval, or the decision, that this is the outcome of. */
-  approvalId?: string | null | undefined;
-  decisionId?: string | null | undefined;
+export interface CommentOptions {
+  /** A text that belongs to the answer. */
+  attachment?: { name: string; text: string } | undefined;
+  idempotencyKey?: string | undefined;
 }
 
 export interface ExecuteOptions {
@@ -60,11 +73,18 @@ export interface ProtectOptions<A extends unknown[]> extends ExecuteOptions {
 export class AgentWarden {
   readonly #wire: Wire;
   readonly #warn: (message: string) => void;
+  readonly #open: ReadonlySet<string>;
+  readonly #cache: Cache;
   readonly #overdue: Request[] = [];
   #flushing = false;
 
   constructor(options: Options = {}) {
-    this.#wire = new Wire(options);
+    this.#wire = new Wire(options, (error) => {
+      if (distrusted(error)) this.#cache.clear();
+    });
+    this.#open = exactActions(options.failOpenActions ?? []);
+    const ttlMs = number("cacheTtlMs", options.cacheTtlMs ?? 0, 0, LONGEST_CACHE_TTL);
+    this.#cache = new Cache(ttlMs, Math.floor(number("cacheSize", options.cacheSize ?? 1024, 1, 1_000_000)));
     this.#warn = options.onWarning ?? ((message) => console.warn(`agentwarden: ${message}`));
   }
 
@@ -78,7 +98,25 @@ export class AgentWarden {
       expires_in: options.expiresIn,
     };
     const request = post("/sdk/check", body, options.idempotencyKey ?? newKey(), agentId, action);
-    return parseCheck(await this.#exchange(request));
+    const cached = this.#cache.on && options.idempotencyKey === undefined;
+    const canonical = cached ? encode(body.context) : "";
+    const known = cached ? this.#cache.get(agentId, action, canonical) : null;
+    if (known) return known;
+    const asked = { at: this.#cache.now(), generation: this.#cache.generation };
+    let result: CheckResult;
+    try {
+      result = parseCheck(await this.#exchange(request));
+    } catch (error) {
+      if (this.#open.has(action) && unreachable(error)) return this.#goAhead(agentId, action, body.context, error);
+      throw error;
+    }
+    if (cached) this.#cache.put(agentId, action, canonical, result, asked);
+    return result;
+  }
+
+  /** Forget every remembered answer. */
+  clearCache(): void {
+    this.#cache.clear();
   }
 
   /** Record what came of an action. */
@@ -136,6 +174,14 @@ export class AgentWarden {
   /** Give up: nobody is asked any more. */
   async cancel(approvalId: string): Promise<Approval> {
     return parseApproval(await this.#exchange(post(`${path(approvalId)}/cancel`, undefined)), approvalId);
+  }
+
+  /** Answer what people ask about a request; their questions are in `comments` of the approval. */
+  async comment(approvalId: string, text: string, options: CommentOptions = {}): Promise<Comment> {
+    const { attachment, idempotencyKey = newKey() } = options;
+    const file = attachment && { name: name("attachment.name", attachment.name), text: name("attachment.text", attachment.text) };
+    const body = { text: name("text", text), attachment: file };
+    return parseComment(await this.#exchange(post(`${path(approvalId)}/comments`, body, idempotencyKey)));
   }
 
   /** Whose key this is. */
@@ -198,16 +244,33 @@ export class AgentWarden {
     }
     await mustBeTold(effective);
     const approved = structuredClone(effective ?? asked);
+    const marks: Context = result.failOpen ? { fail_open: true } : {};
     const started = performance.now();
     let value: T;
     try {
       value = await callback(approved);
     } catch (error) {
-      await report("failed", effective ?? asked, { error: describe(error) });
+      await report("failed", effective ?? asked, { error: describe(error), ...marks });
       throw error;
     }
-    await report("success", effective ?? asked, { duration_ms: Math.round(performance.now() - started) });
+    await report("success", effective ?? asked, { duration_ms: Math.round(performance.now() - started), ...marks });
     return value;
+  }
+
+  /**
+   * Check once for all `items`, call `run` with each, log once: `execute` for many of the same. The number of items is added
+   * to the context as `count`. Every item is tried; where some fail, the batch is logged as `failed` and BatchError says which.
+   */
+  async batch<T, R>(
+    agentId: string,
+    action: string,
+    items: Iterable<T>,
+    run: (item: T) => R | Promise<R>,
+    context?: Context | null,
+    options: ExecuteOptions = {},
+  ): Promise<BatchResult<T, R>> {
+    const all = [...items];
+    return this.execute(agentId, action, () => runEach(action, all, run), batchContext(context, all.length), options);
   }
 
   /** A function that asks before it runs: each call goes through `execute`. */
@@ -243,6 +306,25 @@ export class AgentWarden {
     return answer;
   }
 
+  /** What is named in `failOpenActions` does not wait for a Warden that is not there, and is told it later. */
+  #goAhead(agentId: string, action: string, context: Context | null, error: AgentWardenError): CheckResult {
+    this.#warn(
+      `Warden could not be reached; '${action}' of agent '${agentId}' goes ahead, as it is one of failOpenActions (${error.message})`,
+    );
+    const at = new Date().toISOString();
+    const told = { ...context, fail_open: true, fail_open_cause: error.name, fail_open_at: at };
+    if (!this.#later(logRequest(agentId, action, "success", told, {}))) {
+      this.#warn(`too many outcomes wait for Warden; one of '${action}' is in this warning alone`);
+    }
+    return openly(`Warden could not be reached; '${action}' is one of failOpenActions`);
+  }
+
+  #later(request: Request): boolean {
+    if (this.#overdue.length >= MOST_OVERDUE) return false;
+    this.#overdue.push(request);
+    return true;
+  }
+
   /** Log an outcome; never throws. What the server cannot take now is sent later. */
   async #report(agentId: string, action: string, status: LogStatus, context: Context, of: CheckResult): Promise<void> {
     let request: Request | undefined;
@@ -250,8 +332,7 @@ export class AgentWarden {
       request = logRequest(agentId, action, status, context, { approvalId: of.approvalId, decisionId: of.decisionId });
       await this.#exchange(request);
     } catch (error) {
-      const kept = request && retryable(error) && this.#overdue.length < MOST_OVERDUE;
-      if (kept) this.#overdue.push(request as Request);
+      const kept = request && retryable(error) && this.#later(request);
       const told = error instanceof Error ? error.message : String(error);
       this.#warn(`the outcome '${status}' of '${action}' ${kept ? "is kept for later" : "was not logged"}: ${told}`);
     }
@@ -280,46 +361,15 @@ export class AgentWarden {
   }
 }
 
-function logRequest(
-  agentId: string,
-  action: string,
-  status: LogStatus,
-  context: Context | null | undefined,
-  options: LogOptions,
-): Request {
-  if (!LOG_STATUSES.includes(status)) throw new ValidationError(`status is one of ${LOG_STATUSES.join(", ")}`);
-  const body = {
-    agent_id: name("agentId", agentId),
-    action: name("action", action),
-    status,
-    context: contextOf(context),
-    ip_address: options.ipAddress,
-    approval_id: options.approvalId ?? undefined,
-    decision_id: options.decisionId ?? undefined,
-  };
-  return post("/sdk/log", body, newKey(), agentId, action);
-}
-
-function name(what: string, value: string): string {
-  if (typeof value === "string" && value.trim()) return value;
-  throw new ValidationError(`${what} is a text that is not empty`);
-}
-
-function contextOf(value: Context | null | undefined): Context | null {
-  if (value === null || value === undefined) return null;
-  if (typeof value === "object" && !Array.isArray(value)) return value;
-  throw new ValidationError("context is an object of JSON values");
-}
-
-function path(approvalId: string): string {
-  if (typeof approvalId === "string" && /^[A-Za-z0-9_-]{1,128}$/.test(approvalId)) return `/sdk/approvals/${approvalId}`;
-  throw new ValidationError("approvalId is an id such as apr_…");
+/** After such an answer, what was answered before counts for nothing: the key, or the policy, is another. */
+function distrusted(error: AgentWardenError): boolean {
+  return error instanceof AuthenticationError || error.statusCode === 403 || error.code === "policy_changed";
 }
 
 /** A failure as data: its type, its message (shortened) and its code, where it has one. */
 function describe(error: unknown): Context {
-  if (!(error instanceof Error)) return { type: typeof error, message: String(error).slice(0, 2000), code: null };
+  if (!(error instanceof Error)) return { type: typeof error, message: clean(String(error), 2000), code: null };
   const code = "code" in error && (typeof error.code === "string" || typeof error.code === "number") ? error.code : null;
   const requestId = error instanceof AgentWardenError && error.requestId ? { request_id: error.requestId } : {};
-  return { type: error.name, message: error.message.slice(0, 2000), code, ...requestId };
+  return { type: error.name, message: clean(error.message, 2000), code, ...requestId };
 }

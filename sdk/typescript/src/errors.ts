@@ -8,6 +8,7 @@
  *     ├── AgentNotFoundError       404: no such agent
  *     ├── RateLimitError           429: too many calls
  *     ├── ValidationError          422, or an argument refused before anything was sent
+ *     ├── BatchError               some items of a batch failed; carries what came of each
  *     ├── NetworkError             nothing was heard: no connection, a time-out, a broken answer
  *     └── APIError                 anything else: 409, 413, 5xx, a redirect, an answer that is not well formed
  */

@@ -10,7 +10,9 @@
  */
 
 export { AgentWarden } from "./client.js";
-export type { CheckOptions, ExecuteOptions, LogOptions, ProtectOptions } from "./client.js";
+export type { CheckOptions, CommentOptions, ExecuteOptions, ProtectOptions } from "./client.js";
+export { BatchError, type BatchResult } from "./batch.js";
+export { errorContext, type ErrorContextOptions } from "./error-context.js";
 export {
   AgentNotFoundError,
   AgentWardenError,
@@ -23,6 +25,7 @@ export {
   ValidationError,
 } from "./errors.js";
 export type { Context, Json } from "./json.js";
-export type { Approval, ApprovalStatus, CheckResult, Claim, Identity, LogResult, LogStatus } from "./models.js";
+export type { Approval, ApprovalStatus, CheckResult, Claim, Comment, Identity, LogResult, LogStatus } from "./models.js";
 export type { Options } from "./wire.js";
+export type { LogOptions } from "./requests.js";
 export { VERSION } from "./wire.js";

@@ -28,6 +28,12 @@ export interface CheckResult {
   readonly code: string | null;
   /** The grant that allowed this, where one did. */
   readonly grantId: string | null;
+  /** Whether the answer may be remembered: it depends on nothing but the policy and the question. */
+  readonly cacheable: boolean;
+  /** Given from this client's memory. */
+  readonly cached: boolean;
+  /** Warden was not there: allowed by your own `failOpenActions`, not by it. */
+  readonly failOpen: boolean;
   readonly requestId: string | undefined;
 }
 
@@ -43,6 +49,16 @@ export interface LogResult {
   readonly requestId: string | undefined;
 }
 
+/** A question of a person (`kind` is question), or an answer of the agent (answer). */
+export interface Comment {
+  readonly id: string;
+  readonly by: string;
+  readonly kind: string;
+  readonly text: string;
+  readonly createdAt: Date;
+  readonly attachment: Context | null;
+}
+
 /** The state of one approval. Claim it before acting. */
 export interface Approval {
   readonly id: string;
@@ -55,6 +71,10 @@ export interface Approval {
   /** What was approved; null: exactly what was asked. */
   readonly effectiveContext: Context | null;
   readonly claimed: boolean;
+  /** `changes_requested`: denied, but ask again as `reason` says. */
+  readonly code: string | null;
+  /** What people ask, and your answers. */
+  readonly comments: readonly Comment[];
   readonly requestId: string | undefined;
 }
 
@@ -139,6 +159,11 @@ class Fields {
     throw this.malformed(`'${this.where}${name}' is neither true nor false`);
   }
 
+  /** False where it is not there. */
+  maybe(name: string): boolean {
+    return this.get(name) === undefined ? false : this.flag(name);
+  }
+
   text(name: string): string | null {
     const value = this.get(name) ?? null;
     if (value === null || typeof value === "string") return value;
@@ -178,6 +203,15 @@ class Fields {
     return value && new Fields(value, this.answer, `${this.where}${name}.`);
   }
 
+  list(name: string): Fields[] {
+    const value = this.get(name) ?? [];
+    if (!Array.isArray(value)) throw this.malformed(`'${this.where}${name}' is not a list`);
+    return value.map((each) => {
+      if (!isObject(each)) throw this.malformed(`'${this.where}${name}' is not a list of objects`);
+      return new Fields(each, this.answer, `${this.where}${name}.`);
+    });
+  }
+
   sameId(id: string): void {
     if (this.need("id") !== id) throw this.malformed("it is about another approval");
   }
@@ -205,11 +239,37 @@ export function parseCheck(answer: Answer): CheckResult {
     effectiveContext: fields.object("effective_context"),
     code: fields.text("code"),
     grantId: fields.text("grant_id"),
+    cacheable: fields.maybe("cacheable"),
+    cached: false,
+    failOpen: false,
     requestId: fields.requestId,
   };
   if (result.allowed && result.requiresApproval) throw fields.malformed("both allowed and in need of approval");
   if (result.requiresApproval && !result.approvalId) throw fields.malformed("'approval_id' is missing");
   return result;
+}
+
+/** The allow of an action that is named to go ahead without Warden. */
+export function openly(reason: string): CheckResult {
+  return {
+    allowed: true,
+    requiresApproval: false,
+    reason,
+    approvalId: null,
+    decisionId: null,
+    permission: null,
+    status: null,
+    approvalUrl: null,
+    expiresAt: null,
+    policyVersion: null,
+    effectiveContext: null,
+    code: null,
+    grantId: null,
+    cacheable: false,
+    cached: false,
+    failOpen: true,
+    requestId: undefined,
+  };
 }
 
 export function parseLog(answer: Answer): LogResult {
@@ -242,7 +302,24 @@ export function parseApproval(answer: Answer, id: string): Approval {
     context: fields.object("context"),
     effectiveContext: fields.object("effective_context"),
     claimed: fields.object("claim") !== null,
+    code: decision?.text("code") ?? null,
+    comments: fields.list("comments").map(readComment),
     requestId: fields.requestId,
+  };
+}
+
+export function parseComment(answer: Answer): Comment {
+  return readComment(Fields.of(answer));
+}
+
+function readComment(fields: Fields): Comment {
+  return {
+    id: fields.need("id"),
+    by: fields.need("by"),
+    kind: fields.need("kind"),
+    text: fields.need("text"),
+    createdAt: fields.needWhen("created_at"),
+    attachment: fields.object("attachment"),
   };
 }
 

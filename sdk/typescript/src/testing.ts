@@ -56,6 +56,7 @@ interface Held {
   decide: "approved" | "denied" | null;
   claim: Context | null;
   claimKey: string | null;
+  comments: Context[];
 }
 
 interface Trouble {
@@ -116,6 +117,11 @@ export class FakeWarden {
     this.#end(this.#undecided(approvalId), "denied", reason, by);
   }
 
+  /** Ask about it as a person would. */
+  question(approvalId: string | null, text: string, options: { by?: string } = {}): void {
+    this.#say(this.#undecided(approvalId), options.by ?? "approver@example.com", "question", { text });
+  }
+
   /** Let the time of a pending approval run out. */
   expire(approvalId: string | null): void {
     this.#end(this.#undecided(approvalId), "expired", null, null);
@@ -157,6 +163,7 @@ export class FakeWarden {
     const held = this.#approvals.get(id);
     if (kind !== "approvals" || !held) return this.#answer(404, { detail: "Approval not found" });
     if (verb === "claim") return this.#claim(held, key ?? "");
+    if (verb === "comments") return this.#comment(held, value);
     return verb === "cancel" ? this.#cancel(held) : this.#shown(held);
   };
 
@@ -210,7 +217,7 @@ export class FakeWarden {
     }
     const rule = rules.find((each) => each.upTo === null || (amount ?? 0) <= each.upTo);
     if (!rule) return ["deny", no(`Amount ${amount?.toFixed(2)} exceeds maximum allowed ${maximum.toFixed(2)}`)];
-    if (rule.effect === "allow") return ["allow", { allowed: true, requires_approval: false, reason: null }];
+    if (rule.effect === "allow") return ["allow", { allowed: true, requires_approval: false, reason: null, cacheable: true }];
     return this.#ask(agentId, action, context, rule);
   }
 
@@ -219,7 +226,7 @@ export class FakeWarden {
     let held = [...this.#approvals.values()].findLast((each) => each.digest === digest && each.claim === null);
     if (!held) {
       const id = `apr_${String(this.#approvals.size + 1).padStart(6, "0")}`;
-      const undecided = { reason: null, decidedBy: null, decidedAt: null, effective: null, claim: null, claimKey: null };
+      const undecided = { reason: null, decidedBy: null, decidedAt: null, effective: null, claim: null, claimKey: null, comments: [] };
       held = { id, digest, agentId, action, context, status: "pending", decide: rule.decide, ...undecided };
       this.#approvals.set(id, held);
     } else if (held.status === "approved" && held.effective !== null && !same(held.effective, context ?? {})) {
@@ -255,7 +262,7 @@ export class FakeWarden {
       decided_at: held.decidedAt,
       decided_by: held.decidedBy,
     };
-    const told = { id: held.id, status: held.status, decision, claim: held.claim };
+    const told = { id: held.id, status: held.status, decision, claim: held.claim, comments: held.comments };
     return this.#answer(200, { ...told, context: held.context, effective_context: held.effective });
   }
 
@@ -287,6 +294,20 @@ export class FakeWarden {
       return this.#answer(409, { detail: `This approval is ${held.status} already`, code: "already_decided" });
     }
     return this.#shown(held);
+  }
+
+  #comment(held: Held, value: Context): Response {
+    if (held.status !== "pending") {
+      return this.#answer(409, { detail: `This approval is ${held.status} already`, code: "already_decided" });
+    }
+    return this.#answer(200, this.#say(held, held.agentId, "answer", value));
+  }
+
+  #say(held: Held, by: string, kind: string, value: Context): Context {
+    const id = `cmt_${this.#count}_${held.comments.length}`;
+    const said = { id, by, kind, ...value, created_at: new Date().toISOString() };
+    held.comments.push(said);
+    return said;
   }
 
   #undecided(approvalId: string | null): Held {
@@ -336,5 +357,5 @@ const IDENTITY = {
 };
 
 function no(reason: string): Context {
-  return { allowed: false, requires_approval: false, reason };
+  return { allowed: false, requires_approval: false, reason, cacheable: true };
 }

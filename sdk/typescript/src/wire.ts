@@ -31,9 +31,18 @@ export interface Options {
   maxRetries?: number;
   /** The pause before retry n is random up to `backoffMs * 2**n`, and no less than Retry-After (250). */
   backoffMs?: number;
+  /**
+   * Exact names of actions that may go ahead while Warden cannot be reached (no connection, time-out, 5xx). Each such
+   * allow is warned of, marked `failOpen` and reported when the server is back. By default none: nothing is allowed then.
+   */
+  failOpenActions?: Iterable<string>;
+  /** For how long unconditional allows and denials that the server marked as cacheable are remembered, a minute at most (0). */
+  cacheTtlMs?: number;
+  /** How many of them at most (1,024). */
+  cacheSize?: number;
   /** Another fetch than the built-in one; for tests, see `agentwarden-client/testing`. */
   fetch?: typeof fetch;
-  /** Told of outcomes that could not be reported yet; by default they are written to the console. */
+  /** Told of outcomes that could not be reported yet, and of what went ahead without Warden; by default they are written to the console. */
   onWarning?: (message: string) => void;
 }
 
@@ -70,6 +79,13 @@ export function retryable(error: unknown): error is AgentWardenError {
   return error instanceof NetworkError || (error instanceof AgentWardenError && RETRIED.has(error.statusCode ?? 0));
 }
 
+/** Whether Warden could not answer at all: not heard, or a 5xx. A 4xx is an answer. */
+export function unreachable(error: unknown): error is AgentWardenError {
+  if (error instanceof NetworkError) return true;
+  const status = error instanceof APIError ? (error.statusCode ?? 0) : 0;
+  return status >= 500 && status <= 599;
+}
+
 export class Wire {
   readonly baseUrl: string;
   readonly timeoutMs: number;
@@ -77,8 +93,11 @@ export class Wire {
   readonly #retries: number;
   readonly #backoffMs: number;
   readonly #fetch: typeof fetch;
+  readonly #refused: (error: AgentWardenError) => void;
 
-  constructor(options: Options) {
+  /** `refused` is told of every answer that is an error. */
+  constructor(options: Options, refused: (error: AgentWardenError) => void) {
+    this.#refused = refused;
     this.#key = cleanKey(options.apiKey ?? process.env["AGENTWARDEN_API_KEY"]);
     this.baseUrl = cleanUrl(options.baseUrl ?? process.env["AGENTWARDEN_BASE_URL"]);
     this.timeoutMs = number("timeoutMs", options.timeoutMs ?? 10_000, 1, 600_000);
@@ -111,7 +130,10 @@ export class Wire {
   async once(request: Request, timeoutMs: number): Promise<Answer> {
     const answer = await this.#send(request, Math.max(1, timeoutMs));
     const error = refusal(request, answer);
-    if (error) throw error;
+    if (error) {
+      this.#refused(error);
+      throw error;
+    }
     return answer;
   }
 
@@ -223,7 +245,18 @@ function cleanUrl(value: string | undefined): string {
   return url.href.replace(/\/+$/, "");
 }
 
-function number(name: string, value: number, least: number, most: number): number {
+/** The names in `failOpenActions`, each of one action. */
+export function exactActions(actions: Iterable<string>): ReadonlySet<string> {
+  if (typeof actions === "string") throw new ValidationError("failOpenActions is a set of exact action names, not one text");
+  const named = new Set(actions);
+  for (const action of named) {
+    if (typeof action === "string" && /^[A-Za-z0-9_.:-]+$/.test(action)) continue;
+    throw new ValidationError(`failOpenActions names exact actions, without wildcards: ${JSON.stringify(action)} is none`);
+  }
+  return named;
+}
+
+export function number(name: string, value: number, least: number, most: number): number {
   if (typeof value === "number" && value >= least && value <= most) return value;
   throw new ValidationError(`${name} is a number from ${least} to ${most}; not ${String(value)}`);
 }
