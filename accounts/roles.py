@@ -29,7 +29,7 @@ MAY: dict[str, frozenset[str]] = {
         }
     ),
 }
-MAY[OWNER] = MAY[ADMIN] | {"owners:write"}
+MAY[OWNER] = MAY[ADMIN] | {"owners:write", "subjects:erase"}
 
 
 def may(role: str, ability: str) -> bool:

@@ -68,16 +68,21 @@ class Due:
         return self.first - self.start
 
 
-def _cutoffs(months: Mapping[uuid.UUID, int | None]) -> list[tuple[Log, datetime]]:
-    """The logs of which something may go, and from when on each is kept. Who is not named keeps everything."""
-    found = []
-    for each in Log.objects.filter(organization_id__in=[key for key, kept in months.items() if kept]).order_by("id"):
-        kept = months[each.organization_id]
+def cutoffs(months: Mapping[uuid.UUID, int | None]) -> dict[uuid.UUID, datetime]:
+    """From when on each organization keeps what it has, by the months it says. Who is not named keeps everything."""
+    found = {}
+    for organization_id, kept in months.items():
         if kept is not None and kept >= FLOOR:
             with connection.cursor() as cursor:
                 cursor.execute(CUTOFF, [kept])
-                found.append((each, cursor.fetchone()[0]))
+                found[organization_id] = cursor.fetchone()[0]
     return found
+
+
+def _cutoffs(months: Mapping[uuid.UUID, int | None]) -> list[tuple[Log, datetime]]:
+    """The logs of which something may go, and from when on each is kept."""
+    kept = cutoffs(months)
+    return [(each, kept[each.organization_id]) for each in Log.objects.filter(organization_id__in=kept).order_by("id")]
 
 
 def due(months: Mapping[uuid.UUID, int | None]) -> list[Due]:

@@ -93,6 +93,12 @@ _OTHERS = {
     "privacy:create": Sentence("lock-keyhole", "{actor} made a privacy rule: {named}"),
     "privacy:delete": Sentence("lock-keyhole-open", "{actor} deleted a privacy rule: {named}"),
     "record:retention": Sentence("archive-x", "{events} events from before {before} are let go: their time is over"),
+    "approval:retention": Sentence(
+        "archive-x", "{requests} requests from before {before} are let go: their time is over"
+    ),
+    "delivery:retention": Sentence(
+        "archive-x", "{deliveries} messages from before {before} are let go: their time is over"
+    ),
     "subject:erase": Sentence("eraser", "{actor} erased a subject[: {reason}]"),
     "approval:reveal": Sentence("eye", "{actor} was shown encrypted values of {target}"),
     "agent:audit": Sentence("clipboard-check", "{actor} reviewed all that {agent} may do"),

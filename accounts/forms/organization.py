@@ -63,15 +63,15 @@ class OrganizationForm(forms.Form):
     )
 
     retention_months = forms.IntegerField(
-        label="Keep the record for (months)",
+        label="Keep the record and requests for (months)",
         min_value=6,
         max_value=1_200,
-        help_text="Older events are deleted month by month; proofs of what is younger hold. Only owners change this.",
+        help_text="What is older is deleted month by month; proofs of what is younger hold. Only owners change this.",
     )
     legal_hold = forms.BooleanField(
         label="Legal hold",
         required=False,
-        help_text="While it is set, nothing of the record is deleted, however old. Only owners change this.",
+        help_text="While it is set, none of them is deleted, however old. Only owners change this.",
     )
 
     def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:

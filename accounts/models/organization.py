@@ -70,11 +70,9 @@ class Organization(models.Model):
         default=36,
         db_default=36,
         validators=[MinValueValidator(6), MaxValueValidator(1_200)],
-        help_text="How long events of the record are kept.",
+        help_text="How long the record, requests and deliveries are kept.",
     )
-    legal_hold = models.BooleanField(
-        default=False, db_default=False, help_text="While it is set, nothing of the record is let go."
-    )
+    legal_hold = models.BooleanField(default=False, db_default=False, help_text="While it is set, nothing is let go.")
     created_at = models.DateTimeField(db_default=Now())
     members = models.ManyToManyField("accounts.User", through="Membership", related_name="organizations")
 

@@ -18,6 +18,7 @@ SCOPES = {
     "members:write": "Invite, change and remove members",
     "settings:read": "Read the organization's settings",
     "settings:write": "Change the organization's settings",
+    "subjects:erase": "Erase subjects, for good",
 }
 
 

@@ -16,7 +16,7 @@ from agents.policy.names import covers
 from audit.ids import show_id
 from audit.subjects import SubjectKey, tags
 
-WRITE, ERASE = "settings:write", "owners:write"
+WRITE, ERASE = "settings:write", "subjects:erase"
 
 
 def add_rule(

@@ -56,11 +56,16 @@ class ChangeOrganization(Struct, forbid_unknown_fields=True):
         Meta(description="High and critical risk is denied while the record was not put in order for 60 seconds."),
     ] = UNSET
     retention_months: (
-        Annotated[int, Meta(ge=6, le=1_200, description="How long events of the record are kept. Only owners set it.")]
+        Annotated[
+            int,
+            Meta(
+                ge=6, le=1_200, description="How long the record, requests and deliveries are kept. Only owners set it."
+            ),
+        ]
         | UnsetType
     ) = UNSET
     legal_hold: Annotated[
-        bool | UnsetType, Meta(description="While it is set, nothing of the record is let go. Only owners set it.")
+        bool | UnsetType, Meta(description="While it is set, nothing is let go. Only owners set it.")
     ] = UNSET
 
 
