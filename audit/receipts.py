@@ -16,6 +16,9 @@ RECEIPTED = ["agent:approval:claim"]
 ASKED = "warden_sequence"  # NOTIFY: somebody waits for a receipt
 SIGNED = "warden_receipt"  # NOTIFY: it is there; the payload is what it is about, as apr_…
 TYPE = "warden-receipt+jwt"
+# RFC 9864 calls it Ed25519 and deprecates this name, which is the only one that most JOSE libraries know yet. Executors
+# read receipts with any of them; `agentwarden.verify_receipt` takes both names, so that this one can change some day.
+ALGORITHM = "EdDSA"
 
 
 def _text(data: bytes) -> str:
@@ -29,7 +32,14 @@ def thumbprint(public: bytes) -> str:
 
 def jwk(public: bytes) -> dict[str, str]:
     """The public key as JOSE libraries read it (RFC 8037)."""
-    return {"kty": "OKP", "crv": "Ed25519", "x": _text(public), "kid": thumbprint(public), "alg": "EdDSA", "use": "sig"}
+    return {
+        "kty": "OKP",
+        "crv": "Ed25519",
+        "x": _text(public),
+        "kid": thumbprint(public),
+        "alg": ALGORITHM,
+        "use": "sig",
+    }
 
 
 def receipt(body: str, origin: str, index: int, private: Ed25519PrivateKey) -> str:
@@ -38,7 +48,7 @@ def receipt(body: str, origin: str, index: int, private: Ed25519PrivateKey) -> s
     asked: dict[str, Any] | None = event["data"].get("receipt")
     if not asked:
         return ""
-    header = {"alg": "EdDSA", "kid": thumbprint(private.public_key().public_bytes_raw()), "typ": TYPE}
+    header = {"alg": ALGORITHM, "kid": thumbprint(private.public_key().public_bytes_raw()), "typ": TYPE}
     claims = asked | {"iss": origin, "jti": event["id"], "index": index}
     signed = f"{_text(canonical(header).encode())}.{_text(canonical(claims).encode())}"
     return f"{signed}.{_text(private.sign(signed.encode()))}"

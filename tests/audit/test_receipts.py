@@ -5,12 +5,14 @@ import uuid
 import httpx
 import pytest
 from agentwarden import ReceiptError, UsedReceipts, verify_receipt
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 
 from approvals.models import Approval
 from approvals.services import review
 from audit import note, receipts, signing
+from audit.canonical import canonical
 from audit.ids import show_id
 from audit.log import Leaf, Log, Receipt, SigningKey
 from audit.models import Event
@@ -148,6 +150,22 @@ def test_what_is_altered_late_or_for_somebody_else_is_refused(desk: Desk) -> Non
     refused(token, "no key that you trust", public_key=note.encode(bytes(range(32))))
     unsigned = receipts._text(b'{"alg":"none","typ":"warden-receipt+jwt"}') + "." + token.split(".")[1] + "."
     refused(unsigned, "another")
+
+
+@pytest.mark.parametrize("algorithm", ["EdDSA", "Ed25519"])
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+def test_the_algorithm_may_have_its_old_name_or_its_new_one_and_no_other(desk: Desk, algorithm: str) -> None:
+    desk.claim(desk.approved(), audience=PAYMENTS)
+    sequence()
+    claims = verify_receipt(Receipt.objects.get().token, public_key(), audience=PAYMENTS, used=UsedReceipts()).claims
+    pem = signing.read(signing.key_file().read_text()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    own = OKPKey.import_key(pem)
+    token = jwt.encode({"alg": algorithm, "typ": receipts.TYPE}, dict(claims), own, algorithms=[algorithm])
+    assert verify_receipt(token, public_key(), audience=PAYMENTS, used=UsedReceipts()).claims == claims
+    for other in ("Ed448", "eddsa", "HS256", ""):
+        header = receipts._text(canonical({"alg": other, "typ": receipts.TYPE}).encode())
+        with pytest.raises(ReceiptError, match="its header is another"):
+            verify_receipt(f"{header}.{token.partition('.')[2]}", public_key(), audience=PAYMENTS, used=UsedReceipts())
 
 
 def test_used_receipts_are_remembered_by_every_process_that_shares_the_file(tmp_path) -> None:

@@ -117,12 +117,13 @@ def test_rsyslog_is_restarted_at_random_and_nothing_is_missing(rsyslog: Rsyslog,
     stream, _ = a_stream(acme, "syslog_tls", rsyslog.address, authority=authority.pem)
     fleet = Fleet()
     steps = RESTARTS * 2
+    portion = -(-EVENTS // steps)
     restarts = sorted(chance.sample(range(steps), RESTARTS))
     try:
         fleet.look()
         with session() as sequencer:
             for step in range(steps):
-                some_events(acme.id, EVENTS // steps)
+                some_events(acme.id, portion)
                 sequencer.turn()
                 fleet.look()
                 time.sleep(chance.uniform(0, 0.4))
@@ -130,7 +131,7 @@ def test_rsyslog_is_restarted_at_random_and_nothing_is_missing(rsyslog: Rsyslog,
                     rsyslog.end(chance.choice([signal.SIGTERM, signal.SIGKILL]))
                     time.sleep(chance.uniform(0, 0.3))
                     rsyslog.start()
-        total = EVENTS // steps * steps
+        total = portion * steps
         wait_for(lambda: position(stream)[0] == total, 120)
         wait_for(lambda: len(_firsts(rsyslog)["live"]) == total, 20)
     finally:

@@ -24,6 +24,8 @@ from ._errors import ReceiptError, ValidationError
 from ._json import decode, encode
 
 TYPE = "warden-receipt+jwt"
+# The one algorithm there is, by the name that Warden writes (RFC 8037) and by the one that replaces it (RFC 9864).
+ALGORITHMS = ("EdDSA", "Ed25519")
 NEEDED = 'receipts need more: pip install "agentwarden-client[receipts]"'
 LEEWAY = 30  # seconds that two clocks may differ
 TEXTS = ("iss", "jti", "sub", "aud", "agent", "action", "digest", "context_sha256", "policy_version")
@@ -122,7 +124,7 @@ def verify_receipt(
 def read_receipt(receipt: str, keys: Iterable[bytes]) -> dict[str, Any]:
     """What a receipt says, if one of these public keys signed it; nothing else is looked at. Raises ReceiptError."""
     header, claims, signed, signature = _parts(receipt)
-    if header.get("alg") != "EdDSA" or header.get("typ") != TYPE or set(header) - {"alg", "typ", "kid"}:
+    if header.get("alg") not in ALGORITHMS or header.get("typ") != TYPE or set(header) - {"alg", "typ", "kid"}:
         raise ReceiptError("this is no receipt: its header is another")
     if not any(_is_signed(signed, signature, key) for key in keys):
         raise ReceiptError("no key that you trust signed this receipt")
