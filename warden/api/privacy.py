@@ -13,7 +13,7 @@ from agents.services import privacy as services
 from audit.ids import show_id
 from warden.api import finding
 from warden.api.answers import Moment
-from warden.api.bodies import PLAIN, Why
+from warden.api.bodies import PLAIN
 from warden.api.endpoint import Call, endpoint
 
 Treatment = Literal["redact", "encrypt"]
@@ -28,7 +28,10 @@ Whose = Annotated[
 Subject = Annotated[
     str, Meta(min_length=1, max_length=300, description="As requests name it.", examples=["cus_ABC123"])
 ]
-Reason = Annotated[Why, Meta(description="The record keeps it: do not name the subject.")]
+Reason = Annotated[
+    str,
+    Meta(min_length=1, max_length=500, pattern=PLAIN, description="The record keeps it: do not name the subject."),
+]
 
 
 class NewPrivacyRule(Struct, forbid_unknown_fields=True):
