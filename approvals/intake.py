@@ -1,31 +1,27 @@
-"""Makes, claims and cancels approvals for agents, many at a time, inside a transaction of the gateway's writer.
+"""Makes approvals for agents, or finds what their ask comes to, many at a time, inside a transaction of the gateway's
+writer.
 
-Raw SQL on an asynchronous connection: this is the hot path. People's half (review, expiry) is approvals.services.
-Every function changes rows by a condition and trusts only the rows that come back.
+Raw SQL on an asynchronous connection: this is the hot path. What becomes of them at the agent's door is
+approvals.moves. Every function changes rows by a condition and trusts only the rows that come back.
 """
 
-import math
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
-from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from approvals import clock, granting, rules, states
+from approvals import clock, granting, moves, rules, states
 from approvals.granting import Granted
+from approvals.holding import HELD, Connection, Held, announce, entry
 from approvals.receipts import approvers
-from approvals.standing import GONE, standing
-from audit.ids import new_id, show_id
-from audit.leaf import SYSTEM, Actor, Entry
-from audit.receipts import ASKED
-
-CHANNEL = "warden_approval"
-Connection = AsyncConnection[Any]
+from approvals.standing import standing
+from audit.ids import new_id
+from audit.leaf import SYSTEM, Entry
 
 
 @dataclass(slots=True)
@@ -56,62 +52,6 @@ class Ask:
     by_aap: bool = False
 
 
-@dataclass(slots=True)
-class Held:
-    """An approval as the gateway sees it: one row of approvals_approval."""
-
-    id: uuid.UUID
-    organization_id: uuid.UUID
-    mode: str
-    agent_id: uuid.UUID
-    agent_slug: str
-    action: str
-    callee: str
-    environment: str
-    context: str
-    permission: str
-    digest: str
-    state: str
-    created_at: datetime
-    expires_at: datetime
-    decided_at: datetime | None
-    decided_by_label: str
-    reason: str
-    claim_until: datetime | None
-    claimed_at: datetime | None
-    lapsed_at: datetime | None
-    requesters: list[uuid.UUID]
-    code: str = ""
-    told: int = 0
-    frozen_at: datetime | None = None  # since when the kill switch holds its deadlines
-    asked: str | None = None  # the digest of what the agent asked, where a person changed it
-    asked_context: str = ""
-    by_aap: bool = False
-    policy_version: str = ""  # under which it was asked
-
-    @property
-    def approval_id(self) -> str:
-        return show_id("apr", self.id)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it is the one of its digest that may still be decided or claimed (approval_open_once)."""
-        unclaimed = self.claimed_at is None and self.lapsed_at is None
-        return self.state == states.PENDING or (self.state == states.APPROVED and unclaimed)
-
-    def status(self, now: datetime) -> str:
-        """The state, where a pending one whose deadline has passed is expired already, swept or not."""
-        overdue = self.expires_at <= now and self.frozen_at is None
-        return states.EXPIRED if self.state == states.PENDING and overdue else self.state
-
-    def seconds_left(self, now: datetime) -> float:
-        """Until it expires; without end while its deadlines stand still."""
-        return math.inf if self.frozen_at else (self.expires_at - now).total_seconds()
-
-
-HELD = ", ".join(Held.__dataclass_fields__)
-
-
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What an ask came to: `new`, the same one still `pending`, `claimed` (the one allow), a stored `refused`, or
@@ -121,13 +61,6 @@ class Reply:
     kind: Literal["new", "pending", "claimed", "refused", "edited"]
     held: Held
     approved_by: list[dict[str, str]] = field(default_factory=list)  # of what is claimed
-
-
-async def fetch(connection: Connection, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Held]:
-    """Approvals by their ids."""
-    async with connection.cursor(row_factory=class_row(Held)) as cursor:
-        await cursor.execute(f"SELECT {HELD} FROM approvals_approval WHERE id = ANY(%s)", [list(ids)])  # noqa: S608
-        return {held.id: held async for held in cursor}
 
 
 async def ask(connection: Connection, asks: list[Ask], now: datetime, entries: list[Entry]) -> list[Reply | Granted]:
@@ -199,9 +132,9 @@ async def _round(
         sound = await standing(connection, to_claim)
         for approval_id in list(to_claim):
             if approval_id not in sound:  # its votes do not count any more: it makes place for a new request
-                await _give_up(connection, approval_id, now, entries)
+                await moves.give_up(connection, approval_id, now, entries)
                 again.append(to_claim.pop(approval_id))
-        claimed = await _claim(connection, list(to_claim), now)
+        claimed = await moves.claim_all(connection, list(to_claim), now)
         approved_by = await approvers(connection, claimed.values())
         for approval_id, index in to_claim.items():
             if approval_id in claimed:
@@ -234,29 +167,15 @@ async def _join(connection: Connection, held: Held, others: list[uuid.UUID]) -> 
 async def _clear_away(connection: Connection, held: Held, now: datetime, entries: list[Entry]) -> None:
     """Ends what is overdue and would have been ended by the sweep a little later, so that a new request can open."""
     if held.state == states.PENDING:
-        ended = await expire(connection, held.id, now)
+        ended = await moves.expire(connection, held.id, now)
         kind = "system:approval:expired"
     elif held.is_open:
-        ended = await _lapse(connection, held.id, now)
+        ended = await moves.lapse(connection, held.id, now)
         kind = "system:approval:lapsed"
     else:
         return
     if ended:
         entries.append(entry(ended, kind, SYSTEM, result=kind.rpartition(":")[2]))
-
-
-def entry(held: Held, kind: str, actor: Actor, **more: Any) -> Entry:
-    """An event about an approval."""
-    return Entry(
-        kind=kind,
-        organization_id=held.organization_id,
-        mode=held.mode,  # type: ignore[arg-type]
-        actor=actor,
-        agent=held.agent_slug,
-        action=held.action,
-        target=held.approval_id,
-        **more,
-    )
 
 
 def _standing(held: Held, request: Ask, now: datetime) -> Reply | None:
@@ -306,43 +225,6 @@ def _prevails(held: Held, other: Held | None, digest: str) -> bool:
     return ranks[0] > ranks[1]
 
 
-async def _claim(connection: Connection, ids: list[uuid.UUID], now: datetime, key: str = "") -> dict[uuid.UUID, Held]:
-    async with connection.cursor(row_factory=class_row(Held)) as cursor:
-        await cursor.execute(
-            "UPDATE approvals_approval SET claimed_at = %s, claim_key = %s WHERE id = ANY(%s) AND state = 'approved'"  # noqa: S608
-            f" AND claimed_at IS NULL AND lapsed_at IS NULL AND claim_until > %s RETURNING {HELD}",
-            [now, key, ids, now],
-        )
-        claimed = {held.id: held async for held in cursor}
-    await announce(connection, [("approval.claimed", held) for held in claimed.values()])
-    if claimed:
-        await connection.execute("SELECT pg_notify(%s, '')", [ASKED])
-    return claimed
-
-
-async def _give_up(connection: Connection, approval_id: uuid.UUID, now: datetime, entries: list[Entry]) -> None:
-    """Ends the claim of what was approved by people who may not decide it any more."""
-    async with connection.cursor(row_factory=class_row(Held)) as cursor:
-        await cursor.execute(
-            "UPDATE approvals_approval SET lapsed_at = %s WHERE id = %s AND state = 'approved'"  # noqa: S608
-            f" AND claimed_at IS NULL AND lapsed_at IS NULL RETURNING {HELD}",
-            [now, approval_id],
-        )
-        if ended := await cursor.fetchone():
-            entries.append(entry(ended, "system:approval:void", SYSTEM, result="void", data={"reason": GONE}))
-
-
-async def _lapse(connection: Connection, approval_id: uuid.UUID, now: datetime) -> Held | None:
-    async with connection.cursor(row_factory=class_row(Held)) as cursor:
-        await cursor.execute(
-            "UPDATE approvals_approval SET lapsed_at = %s WHERE id = %s AND state = 'approved'"  # noqa: S608
-            f" AND claimed_at IS NULL AND lapsed_at IS NULL AND claim_until <= %s AND frozen_at IS NULL"
-            f" RETURNING {HELD}",
-            [now, approval_id, now],
-        )
-        return await cursor.fetchone()
-
-
 AGAIN = timedelta(hours=24)
 # The first request for the same action after one that was sent back is taken for the one asked again.
 INSERT = (
@@ -355,9 +237,6 @@ INSERT = (
     " AND environment = %s AND action = %s AND code = 'changes_requested' AND decided_at > %s AND NOT EXISTS"
     " (SELECT FROM approvals_approval AS later WHERE later.follows_id = earlier.id) ORDER BY id DESC LIMIT 1))"
     " ON CONFLICT DO NOTHING"
-)
-ANNOUNCE = (
-    "INSERT INTO notifications_announcement (id, organization_id, mode, event, target) VALUES (%s, %s, %s, %s, %s)"
 )
 
 
@@ -434,74 +313,4 @@ def _held(request: Ask, now: datetime) -> Held:
         request.requesters,
         by_aap=request.by_aap,
         policy_version=request.policy_version,
-    )
-
-
-async def announce(connection: Connection, what: list[tuple[str, Held]]) -> None:
-    """Owes people the news, in this transaction."""
-    if not what:
-        return
-    async with connection.cursor() as cursor:
-        await cursor.executemany(
-            ANNOUNCE,
-            [(new_id(), held.organization_id, held.mode, event, held.approval_id) for event, held in what],
-        )
-
-
-async def lock(connection: Connection, approval_id: uuid.UUID) -> Held | None:
-    """The row, locked until the transaction ends."""
-    async with connection.cursor(row_factory=class_row(Held)) as cursor:
-        await cursor.execute(
-            f"SELECT {HELD} FROM approvals_approval WHERE id = %s FOR UPDATE",  # noqa: S608
-            [approval_id],
-        )
-        return await cursor.fetchone()
-
-
-async def claim(connection: Connection, approval_id: uuid.UUID, now: datetime, key: str) -> Held | None:
-    """Takes an approval, once; None where it cannot be taken (any more)."""
-    return (await _claim(connection, [approval_id], now, key)).get(approval_id)
-
-
-OVERDUE = "expires_at <= %s AND frozen_at IS NULL"
-
-
-async def expire(connection: Connection, approval_id: uuid.UUID, now: datetime) -> Held | None:
-    """Ends one whose deadline has passed."""
-    return await _end(connection, approval_id, states.EXPIRED, now, "Nobody decided in time", OVERDUE, [now])
-
-
-async def cancel(connection: Connection, approval_id: uuid.UUID, now: datetime) -> Held | None:
-    """Ends one that the agent gave up; None where it was not pending (any more)."""
-    return await _end(connection, approval_id, states.CANCELLED, now, "The agent gave up", f"NOT ({OVERDUE})", [now])
-
-
-async def _end(
-    connection: Connection,
-    approval_id: uuid.UUID,
-    state: str,
-    now: datetime,
-    reason: str,
-    condition: str,
-    values: list[Any],
-) -> Held | None:
-    async with connection.cursor(row_factory=class_row(Held)) as cursor:
-        await cursor.execute(
-            "UPDATE approvals_approval SET state = %s, decided_at = %s, reason = %s"  # noqa: S608
-            f" WHERE id = %s AND state = 'pending' AND {condition} RETURNING {HELD}",
-            [state, now, reason, approval_id, *values],
-        )
-        ended = await cursor.fetchone()
-    if ended:
-        await announce(connection, [(f"approval.{state}", ended)])
-        await connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, str(approval_id)])
-    return ended
-
-
-async def log_outcome(connection: Connection, approval_id: uuid.UUID, outcome: str, now: datetime) -> None:
-    """Keeps what the agent says came of an approval it had claimed; the first word stands."""
-    await connection.execute(
-        "UPDATE approvals_approval SET outcome = %s, outcome_at = %s"
-        " WHERE id = %s AND claimed_at IS NOT NULL AND outcome = ''",
-        [outcome, now, approval_id],
     )

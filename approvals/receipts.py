@@ -3,20 +3,18 @@
 import hashlib
 import uuid
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from psycopg import AsyncConnection
 
+from approvals.holding import Held
 from approvals.states import BREAK_GLASS
 from audit.ids import show_id
 from audit.leaf import timestamp
 
-if TYPE_CHECKING:
-    from approvals.intake import Held
-
 
 async def approvers(
-    connection: AsyncConnection[Any], claimed: "Collection[Held]"
+    connection: AsyncConnection[Any], claimed: Collection[Held]
 ) -> dict[uuid.UUID, list[dict[str, str]]]:
     """Who approved each of them as it was claimed: by which way, how surely it was they, and when."""
     ids = [held.id for held in claimed]

@@ -1,6 +1,6 @@
 """People's half of an approval: review, expiry, lapse. Each writes state, events and news in one transaction.
 
-Agents' half (ask, claim, cancel) is approvals.intake. Nothing else writes an approval.
+Agents' half is approvals.intake (ask) and approvals.moves (claim, cancel). Nothing else writes an approval.
 """
 
 import uuid
@@ -27,7 +27,7 @@ from audit.record import record_all
 from notifications import hints
 from notifications.outbox import announce
 
-CHANNEL = "warden_approval"  # agents that wait listen here; see approvals.intake
+CHANNEL = "warden_approval"  # agents that wait listen here; see approvals.holding
 COVERED = "Values of this request are withheld or encrypted, and shown on its own page only: decide it there."
 ONE_BY_ONE = "Values of this request are withheld or encrypted: no more of its kind can be allowed with it."
 NOBODY = "Nobody decided in time"

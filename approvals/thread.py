@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
 from approvals.comments import Evidence
-from approvals.intake import Held
+from approvals.holding import Held
 from audit.ids import new_id, show_id
 
 AT_MOST = 50  # answers of an agent to one approval

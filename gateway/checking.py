@@ -17,7 +17,7 @@ from agents.opa.asking import asks
 from agents.opa.gate import OpaSaid, tighten
 from agents.policy import budgets
 from agents.policy.budgets import Need
-from approvals import intake, receipts, states
+from approvals import holding, intake, receipts, states
 from approvals.digest import digest
 from approvals.granting import Granted
 from audit import spans
@@ -283,7 +283,7 @@ def settle_granted(judged: Judged, granted: Granted, batch: Batch) -> Answer:
     return _answer(judged, batch, entry, allowed=True, status="allowed", reason=reason, grant_id=granted.grant_id)
 
 
-def refusal(held: intake.Held, status: str) -> str:
+def refusal(held: holding.Held, status: str) -> str:
     """Why it was not approved, in words for the agent and its developer."""
     if status == states.EXPIRED:
         return "The approval expired: nobody decided in time"
@@ -300,7 +300,7 @@ def _answer(
     status: str,
     reason: str,
     allowed: bool = False,
-    held: intake.Held | None = None,
+    held: holding.Held | None = None,
     cacheable: bool = False,
     code: str = "",
     grant_id: str = "",
@@ -330,12 +330,12 @@ def _answer(
     )
 
 
-def effective(held: intake.Held) -> msgspec.Raw | UnsetType:
+def effective(held: holding.Held) -> msgspec.Raw | UnsetType:
     """What was approved; nothing where values of it are kept covered, as it is exactly what was asked then."""
     return UNSET if is_marked(held.context) else msgspec.Raw(held.context.encode())
 
 
-def approval_url(held: intake.Held) -> str:
+def approval_url(held: holding.Held) -> str:
     """Where people decide it."""
     return f"{settings.SITE_URL}/approvals/{held.approval_id}"
 

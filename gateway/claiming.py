@@ -10,9 +10,9 @@ from msgspec import UNSET
 from agents import policy
 from agents.load import KeyFacts, Loaded
 from agents.opa.gate import OpaSaid, tighten
-from approvals import intake, receipts, states
+from approvals import holding, moves, receipts, states
 from approvals.digest import digest
-from approvals.intake import Held
+from approvals.holding import Held
 from approvals.standing import GONE, standing
 from approvals.thread import Said
 from audit.canonical import read_canonical
@@ -57,7 +57,7 @@ async def claim(job: Claim, key: KeyFacts, loaded: Loaded, batch: Batch) -> Answ
 
     Raises gate.Unasked where an external OPA has to be asked first: nothing was done then.
     """
-    held = await intake.lock(batch.connection, job.approval_id)
+    held = await holding.lock(batch.connection, job.approval_id)
     if held is None or not may_see(key, held):
         return NO_APPROVAL
     if held.claimed_at is not None:
@@ -73,7 +73,7 @@ async def claim(job: Claim, key: KeyFacts, loaded: Loaded, batch: Batch) -> Answ
     outside = {"external_opa": said[0].facts} if said else {}
     if refused:
         batch.record(
-            intake.entry(
+            holding.entry(
                 held,
                 "agent:approval:refuse",
                 actor(key, held.agent_slug),
@@ -82,12 +82,12 @@ async def claim(job: Claim, key: KeyFacts, loaded: Loaded, batch: Batch) -> Answ
             )
         )
         return refused.answer
-    claimed = await intake.claim(batch.connection, held.id, batch.now, job.idempotency_key or "")
+    claimed = await moves.claim(batch.connection, held.id, batch.now, job.idempotency_key or "")
     if claimed is None:
         return ALREADY_CLAIMED
     approved_by = (await receipts.approvers(batch.connection, [claimed]))[claimed.id]
     batch.record(
-        intake.entry(
+        holding.entry(
             claimed,
             "agent:approval:claim",
             actor(key, claimed.agent_slug),
@@ -156,13 +156,13 @@ async def _unsound(held: Held, batch: Batch) -> Changed | None:
 
 async def cancel(job: Cancel, key: KeyFacts, batch: Batch) -> Answer:
     """Ends a pending approval; again: the same answer."""
-    held = await intake.lock(batch.connection, job.approval_id)
+    held = await holding.lock(batch.connection, job.approval_id)
     if held is None or not may_see(key, held):
         return NO_APPROVAL
-    ended = await intake.cancel(batch.connection, held.id, batch.now)
+    ended = await moves.cancel(batch.connection, held.id, batch.now)
     if ended:
         batch.record(
-            intake.entry(ended, "agent:approval:cancel", actor(key, ended.agent_slug), result=states.CANCELLED)
+            holding.entry(ended, "agent:approval:cancel", actor(key, ended.agent_slug), result=states.CANCELLED)
         )
         return ok(show(ended, batch.now))
     status = held.status(batch.now)

@@ -23,7 +23,7 @@ from agents.opa.asking import asks
 from agents.opa.client import BadCredentials, Client, written
 from agents.opa.gate import Gate, OpaSaid
 from approvals import states
-from approvals.intake import Held
+from approvals.holding import Held
 from audit.canonical import read_canonical
 from gateway import metrics
 from gateway.jobs import Asked, Check, Gated, closed

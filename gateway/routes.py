@@ -14,7 +14,7 @@ import msgspec
 from django.conf import settings
 
 from approvals import states
-from approvals.intake import Held
+from approvals.holding import Held
 from approvals.thread import Said
 from audit.ids import read_id, show_id
 from audit.leaf import timestamp

@@ -1,7 +1,7 @@
 """What an agent says to the people who decide: unverified, and never a vote."""
 
 from agents.load import KeyFacts
-from approvals import intake, rules, states, thread
+from approvals import holding, rules, states, thread
 from approvals.comments import Evidence
 from audit.ids import new_id
 from gateway.answers import NO_APPROVAL, Answer, error, ok
@@ -14,7 +14,7 @@ TOO_MANY = error(409, "There are too many comments of this agent on the approval
 
 async def comment(job: Comment, key: KeyFacts, batch: Batch) -> Answer:
     """Adds to the thread of a pending approval, and tells those who asked."""
-    held = await intake.lock(batch.connection, job.approval_id)
+    held = await holding.lock(batch.connection, job.approval_id)
     if held is None or not may_see(key, held):
         return NO_APPROVAL
     status = held.status(batch.now)
@@ -34,8 +34,8 @@ async def comment(job: Comment, key: KeyFacts, batch: Batch) -> Answer:
     data: dict[str, object] = {"comment": said.comment_id, "text": text}
     if evidence:
         data["evidence"] = evidence.facts()
-    batch.record(intake.entry(held, "agent:comment:answer", actor(key, held.agent_slug), data=data))
+    batch.record(holding.entry(held, "agent:comment:answer", actor(key, held.agent_slug), data=data))
     await batch.connection.execute(
-        intake.ANNOUNCE, [new_id(), held.organization_id, held.mode, "comment.answered", said.comment_id]
+        holding.ANNOUNCE, [new_id(), held.organization_id, held.mode, "comment.answered", said.comment_id]
     )
     return ok(line(said))

@@ -3,7 +3,7 @@
 import uuid
 
 from agents.load import KeyFacts, Loaded
-from approvals import intake
+from approvals import holding, moves
 from audit.ids import new_id, read_id, show_id
 from audit.leaf import Entry, timestamp
 from gateway.answers import Answer, error, ok
@@ -39,7 +39,7 @@ async def tell(job: Log, key: KeyFacts, loaded: Loaded, batch: Batch, target: st
     body = job.body
     if body.status in ANNOUNCED:
         await batch.connection.execute(
-            intake.ANNOUNCE,
+            holding.ANNOUNCE,
             [new_id(), key.organization_id, key.mode, f"log.{body.status}", show_id("log", row.id)],
         )
     return ok(
@@ -60,10 +60,10 @@ async def tell_outcome(job: Log, key: KeyFacts, loaded: Loaded, batch: Batch) ->
     body = job.body
     if body.approval_id is not None:
         approval_id = job.approval_id
-        held = (await intake.fetch(batch.connection, [approval_id])).get(approval_id) if approval_id else None
+        held = (await holding.fetch(batch.connection, [approval_id])).get(approval_id) if approval_id else None
         if held is None or not may_see(key, held) or held.agent_id != loaded.agents[body.agent_id].id:
             return error(422, "approval_id: no such approval of this agent")
-        await intake.log_outcome(batch.connection, held.id, body.status, batch.now)
+        await moves.log_outcome(batch.connection, held.id, body.status, batch.now)
         return await tell(job, key, loaded, batch, held.approval_id)
     decision_id = read_id("dec", body.decision_id or "")
     if decision_id is None or not await _decided(decision_id, job, key, loaded, batch):

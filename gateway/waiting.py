@@ -13,9 +13,9 @@ import psycopg
 import structlog
 from psycopg import AsyncConnection
 
-from approvals import intake
+from approvals import holding
 from approvals import thread as threads
-from approvals.intake import Held
+from approvals.holding import Held
 from approvals.thread import Said
 from audit.ids import read_id
 from audit.receipts import SIGNED
@@ -106,7 +106,7 @@ class Waiters:
             try:
                 connection = await AsyncConnection.connect(**self._conninfo, autocommit=True)
                 async with connection:
-                    await connection.execute(f"LISTEN {intake.CHANNEL}")
+                    await connection.execute(f"LISTEN {holding.CHANNEL}")
                     await connection.execute(f"LISTEN {SIGNED}")
                     self._wake_all()
                     async for notice in connection.notifies():
@@ -212,7 +212,7 @@ class Approvals(Reader[Seen]):
 
     async def _fetch(self, ids: list[uuid.UUID]) -> Callable[[uuid.UUID], Seen]:
         connection, now, era, is_signing = await self._look()
-        held = await intake.fetch(connection, ids)
+        held = await holding.fetch(connection, ids)
         claimed = {each.approval_id: each.id for each in held.values() if each.claimed_at}
         receipts = {}
         if claimed:

@@ -11,8 +11,7 @@ from datetime import datetime, timedelta
 from agents.models import Instance
 from approvals import states
 from approvals.calls.intake import RESOLVED
-from approvals.calls.models import ToolCall
-from approvals.models import Approval
+from approvals.models import Approval, ToolCall
 from audit.ids import read_id
 from audit.leaf import timestamp
 from notifications.models import Announcement, Delivery

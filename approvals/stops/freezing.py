@@ -21,7 +21,7 @@ from approvals import states
 from approvals.models import Approval
 from notifications.outbox import announce
 
-CHANNEL = "warden_approval"  # agents that wait listen here; see approvals.intake
+CHANNEL = "warden_approval"  # agents that wait listen here; see approvals.holding
 OPEN = Q(state=states.PENDING) | Q(state=states.APPROVED, claimed_at=None, lapsed_at=None)
 TIMES = ("expires_at", "remind_at", "escalate_at", "claim_until")
 

@@ -17,7 +17,7 @@ from agents import policy
 from agents.load import AgentFacts, KeyFacts, Loaded
 from agents.opa.asking import asks
 from agents.opa.gate import REFUSALS, tighten
-from approvals import intake, states
+from approvals import holding, moves, states
 from approvals.calls import intake as kept
 from approvals.calls.intake import Call
 from approvals.digest import digest
@@ -230,11 +230,11 @@ class Cancel(OfCall):
             return None
         if state != states.PENDING:
             return errors.TERMINAL
-        ended = await intake.cancel(batch.connection, call.id, batch.now)
+        ended = await moves.cancel(batch.connection, call.id, batch.now)
         if ended is None:
             return errors.TERMINAL
         batch.record(
-            intake.entry(ended, "agent:approval:cancel", actor(key, ended.agent_slug), result=states.CANCELLED)
+            holding.entry(ended, "agent:approval:cancel", actor(key, ended.agent_slug), result=states.CANCELLED)
         )
         return None
 
@@ -345,7 +345,7 @@ class Report(OfCall):
         said = "success" if status == "succeeded" else "failed"
         target = show_id("req" if call.status else "apr", call.id)
         if not call.status:
-            await intake.log_outcome(batch.connection, call.id, said, batch.now)
+            await moves.log_outcome(batch.connection, call.id, said, batch.now)
         context = {"note": note} if note else None
         agent_id = str(loaded.agents[str(key.agent_id)].id)
         log = Log(self.key_hash, LogBody(agent_id, call.action, said, context), None)  # type: ignore[arg-type]

@@ -75,7 +75,7 @@ def test_a_budget_is_set_by_keys_and_drawn(acme: Acme, desk: Desk) -> None:
     write(page, page.get_by_label("Times per hour"), "12")
     write(page, page.get_by_label("In all per day"), "500")
     press(page, page.get_by_role("button", name="Save"))
-    expect(page.get_by_role("heading", name="Budgets")).to_be_visible()
+    expect(page.get_by_role("heading", name="Limits")).to_be_visible()
     expect(page.get_by_text("0 of 12")).to_be_visible()
     row.refresh_from_db()
     assert row.limits == {"count_per_hour": 12, "total_per_day": "500"}

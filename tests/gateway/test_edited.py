@@ -14,7 +14,7 @@ import pytest
 from django.db import connection
 
 from agents.models import Permission
-from approvals import edits, intake, rules
+from approvals import edits, holding, rules
 from approvals.models import Approval
 from approvals.receipts import approvers
 from audit.ids import read_id
@@ -95,7 +95,7 @@ def test_a_void_vote_is_not_among_those_who_approved_what_is_claimed(world: Worl
 
 async def _approvers(approval_id: uuid.UUID) -> list[dict[str, str]]:
     async with await psycopg.AsyncConnection.connect(**conninfo()) as connection:
-        held = await intake.fetch(connection, [approval_id])
+        held = await holding.fetch(connection, [approval_id])
         return (await approvers(connection, held.values()))[approval_id]
 
 
