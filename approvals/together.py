@@ -17,6 +17,7 @@ class Outcome:
 
     approval: Approval
     refused: str = ""
+    code: str = ""  # of why not, for programs
 
 
 def decide(
@@ -27,9 +28,11 @@ def decide(
     mode: str,
     verdict: rules.Verdict,
     reason: str,
-    assurance: str,
+    via: str,
+    assurance: str = "",
 ) -> list[Outcome]:
-    """One vote on each of `chosen` (its id, and the digest they were shown), in their order and in the browser.
+    """One vote on each of `chosen` (its id, and the digest they were shown), in their order; by `via` and with
+    `assurance` as in services.review.
 
     Each is a transaction of its own, by the same ladder as any vote: what was decided, changed or stopped meanwhile is
     told, and the others are decided. What is not of this organization and mode is left out. Raises rules.Incomplete
@@ -51,12 +54,12 @@ def decide(
                 verdict=verdict,
                 reason=reason,
                 digest=digest,
-                via="browser",
+                via=via,
                 assurance=assurance,
                 together=True,
             )
         except rules.Refused as refused:
-            outcomes.append(Outcome(Approval.objects.get(id=approval_id), refused.reason))
+            outcomes.append(Outcome(Approval.objects.get(id=approval_id), refused.reason, refused.code))
         else:
             outcomes.append(Outcome(approval))
     return outcomes

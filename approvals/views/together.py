@@ -39,6 +39,7 @@ def decide_together(request: HttpRequest) -> HttpResponse:
             mode=request.mode,  # type: ignore[attr-defined]
             verdict=cast(rules.Verdict, verdict),
             reason=reason,
+            via="browser",
             assurance=assurance_of(request),
         )
     except rules.Incomplete as refused:

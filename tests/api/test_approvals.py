@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from django.db import connection
 
+from accounts.models import Membership
 from approvals.models import Approval, Review
 from audit.models import Event
 from tests.api.conftest import Api, a_token
@@ -53,6 +55,95 @@ def test_another_digest_than_the_one_shown_decides_nothing(approver, waiting):
     answer = approver("POST", f"approvals/{waiting.approval_id}/approve", {"digest": "0" * 64}, 409)
     assert answer["code"] == "digest"
     assert approver("GET", f"approvals/{waiting.approval_id}", status=200)["status"] == "pending"
+
+
+def several(*rows, **more):
+    return {"approvals": [{"id": row.approval_id, "digest": row.digest} for row in rows]} | more
+
+
+def test_several_of_low_risk_are_decided_each_as_its_own_vote_and_event(approver, world):
+    three = [an_approval(agent=world.bot, risk="low") for _ in range(3)]
+    two_people = an_approval(agent=world.bot, risk="low", rule={"approvals": 2})
+    sent = several(*three, two_people, verdict="approve", reason="Small ones")
+    told = approver("POST", "approvals/together", sent, 200)
+    assert told == [
+        {"id": row.approval_id, "voted": True, "status": status, "code": None, "detail": None}
+        for row, status in zip((*three, two_people), ["approved"] * 3 + ["pending"], strict=True)
+    ]
+    assert {(row.approval_id, row.digest, row.via, row.reason) for row in Review.objects.all()} == {
+        (row.id, row.digest, "api", "Small ones") for row in (*three, two_people)
+    }
+    voted = Event.objects.filter(kind="person:review:approve")
+    assert sorted(each.target for each in voted) == sorted(row.approval_id for row in (*three, two_people))
+    assert all(each.data["together"] is True for each in voted)
+    assert approver("POST", "approvals/together", sent, 200) == told  # sent again: nothing more comes of it
+    assert Review.objects.count() == 4
+
+
+def test_what_cannot_be_decided_with_others_is_told_in_its_place(approver, stranger, world):
+    fine, medium, late = (an_approval(agent=world.bot, risk=risk) for risk in ("low", "medium", "low"))
+    late_row = Approval.objects.filter(id=late.id)
+    late_row.update(expires_at=late.created_at)
+    browser = an_approval(agent=world.bot, risk="low", rule={"assurance": "browser"})
+    own = an_approval(agent=world.bot, risk="low", requesters=[approver.person])
+    changed = an_approval(agent=world.bot, risk="low")
+    test = an_approval(agent=world.bot, risk="low", mode="test")
+    foreign = an_approval(agent=an_agent(Membership.objects.get(user=stranger.person).organization), risk="low")
+    sent = several(fine, medium, late, browser, own, test, foreign, verdict="deny", reason="No")
+    sent["approvals"] += [{"id": changed.approval_id, "digest": "0" * 64}, {"id": "apr_nothing", "digest": ""}]
+    told = approver("POST", "approvals/together", sent, 200)
+    assert [(each["voted"], each["status"], each["code"]) for each in told] == [
+        (True, "denied", None),
+        (False, "pending", "together"),
+        (False, "expired", "expired"),
+        (False, "pending", "assurance"),
+        (False, "pending", "requester"),
+        (False, None, "not_found"),
+        (False, None, "not_found"),
+        (False, "pending", "digest"),
+        (False, None, "not_found"),
+    ]
+    assert [each["detail"] is None for each in told] == [True] + [False] * 8
+    assert [row.approval_id for row in Review.objects.all()] == [fine.id]
+
+
+def test_several_need_the_scope_and_are_named_once_and_not_too_many(approver, viewer, world):
+    low = an_approval(agent=world.bot, risk="low")
+    sent = several(low, verdict="approve")
+    viewer("POST", "approvals/together", sent, status=403)
+    reading = Api(a_token(approver.person, "approvals:read"))
+    reading("POST", "approvals/together", sent, status=403)
+    for wrong in (
+        several(low, low, verdict="approve"),
+        several(verdict="approve"),
+        several(*[low] * 51, verdict="approve"),
+        several(low, verdict="perhaps"),
+        several(low),
+        {"verdict": "approve", "approvals": [{"id": low.approval_id}]},  # nothing is decided unseen
+    ):
+        approver("POST", "approvals/together", wrong, status=422)
+    assert not Review.objects.exists()
+
+
+def test_a_failure_halfway_says_that_some_may_be_decided(approver, world):
+    first, second = (an_approval(agent=world.bot, risk="low") for _ in range(2))
+    with connection.cursor() as cursor:  # the database goes away at the second vote
+        cursor.execute(
+            "CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'gone' USING ERRCODE = 'admin_shutdown'; END $$"
+        )
+        cursor.execute(
+            "CREATE TRIGGER gone BEFORE INSERT ON approvals_review FOR EACH ROW"
+            f" WHEN (NEW.approval_id = '{second.id}') EXECUTE FUNCTION gone()"
+        )
+    sent = several(first, second, verdict="approve")
+    told = approver("POST", "approvals/together", sent, 503)
+    assert told["detail"].endswith("Some may be decided: send the same again, nobody votes twice.")
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER gone ON approvals_review")
+    again = approver("POST", "approvals/together", sent, 200)
+    assert [each["status"] for each in again] == ["approved", "approved"]
+    assert Review.objects.count() == 2
 
 
 def test_nobody_decides_what_her_own_agent_asked(world):

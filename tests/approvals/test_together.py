@@ -151,6 +151,6 @@ def test_nothing_and_too_many_are_told(acme: Acme, enter: Enter) -> None:
             mode="live",
             verdict="approve",
             reason="",
-            assurance="browser",
+            via="browser",
         )
     assert state(waiting) == "pending"

@@ -1,10 +1,13 @@
 """/api/approvals: what waits for people, and their decisions. The rules are those of the browser."""
 
 import uuid
+from datetime import datetime
+from typing import Annotated
 
 from django.db.models import Q, QuerySet
+from msgspec import Meta, Struct
 
-from approvals import comments, edits, states
+from approvals import comments, edits, rules, states, together
 from approvals.models import Approval, still_waits
 from approvals.rules import Verdict
 from approvals.services import review
@@ -13,9 +16,9 @@ from audit.clock import database_now
 from audit.ids import read_id
 from warden.api import finding
 from warden.api.answers import approvals as answers
-from warden.api.bodies import ApprovalsQuery, Approve, Change, Decide, Deny, NewComment
+from warden.api.bodies import ApprovalsQuery, Approve, Change, Decide, Deny, Line, Mode, NewComment, Text
 from warden.api.endpoint import Call, endpoint
-from warden.api.errors import Failure
+from warden.api.errors import UNREACHABLE, Failure
 
 
 def _approvals(call: Call) -> QuerySet[Approval]:
@@ -43,6 +46,67 @@ def list_approvals(call: Call, query: ApprovalsQuery) -> list[answers.Approval]:
     if query.after:
         rows = rows.filter(id__lt=cursor("apr", query.after))
     return [answers.approval(row, now) for row in rows.order_by("-id")[: query.limit]]
+
+
+HALFWAY = "The database cannot be reached. Some may be decided: send the same again, nobody votes twice."
+
+
+class Item(Struct, forbid_unknown_fields=True):
+    """One of several: which, and what you were shown."""
+
+    id: Line
+    digest: Annotated[Line, Meta(description="Of what you were shown. If it is another by now, it is left as it is.")]
+
+
+class DecideTogether(Struct, forbid_unknown_fields=True):
+    verdict: Verdict
+    approvals: Annotated[list[Item], Meta(min_length=1, max_length=together.MOST)]
+    reason: Annotated[Text, Meta(description="Of each of them. The agents and the record keep it.")] = ""
+    mode: Mode = "live"
+
+
+class Together(Struct):
+    """What came of one of them."""
+
+    id: str
+    voted: Annotated[bool, Meta(description="Whether your vote on it counts.")]
+    status: Annotated[answers.Status | None, Meta(description="As of now; null: it is not there.")]
+    code: Annotated[str | None, Meta(description="Why you did not vote on it, for programs.")] = None
+    detail: Annotated[str | None, Meta(description="Why you did not vote on it.")] = None
+
+
+@endpoint("POST", "approvals/together", "approvals:decide")
+def decide_together(call: Call, body: DecideTogether) -> list[Together]:
+    """Approve or deny several requests of low risk. Each is its own vote and its own event; what is of another risk,
+    or was decided, changed or stopped meanwhile, is left as it is and told in its place. Read each answer.
+    """
+    named = [(item, read_id("apr", item.id)) for item in body.approvals]
+    chosen = [(number, item.digest) for item, number in named if number]
+    if len(dict(chosen)) < len(chosen):
+        raise Failure(422, "approvals: one is named twice")
+    try:
+        outcomes = together.decide(
+            chosen=chosen,
+            by=call.membership.user,
+            organization=call.organization,
+            mode=body.mode,
+            verdict=body.verdict,
+            reason=body.reason,
+            via="api",
+        )
+    except UNREACHABLE as error:
+        raise Failure(503, HALFWAY, **{"Retry-After": "1"}) from error
+    now, of = database_now(), {outcome.approval.pk: outcome for outcome in outcomes}
+    return [_told(item.id, of.get(number) if number else None, now) for item, number in named]
+
+
+def _told(name: str, outcome: together.Outcome | None, now: datetime) -> Together:
+    if outcome is None:
+        return Together(name, voted=False, status=None, code="not_found", detail="Approval not found")
+    row = outcome.approval
+    status = rules.current_state(row.state, row.deadline, now)
+    why = outcome.refused or None
+    return Together(name, voted=why is None, status=status, code=outcome.code or None, detail=why)  # type: ignore[arg-type]
 
 
 @endpoint("GET", "approvals/{approval_id}", "approvals:read")

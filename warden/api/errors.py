@@ -36,6 +36,7 @@ def _fields(error: ValidationError) -> str:
     )
 
 
+UNREACHABLE = (OperationalError, InterfaceError, PoolTimeout)
 AWAY = Failure(503, "The database cannot be reached. Nothing was changed; try again.", **{"Retry-After": "1"})
 KNOWN: list[tuple[type[Exception] | tuple[type[Exception], ...], Callable[[Any], Failure]]] = [
     (Failure, lambda error: error),
@@ -46,7 +47,7 @@ KNOWN: list[tuple[type[Exception] | tuple[type[Exception], ...], Callable[[Any],
     (rules.Refused, lambda error: Failure(error.status, error.reason, error.code)),
     (Refused, lambda error: Failure(409, str(error))),
     (IntegrityError, lambda _: Failure(409, "Somebody else changed this at the same moment. Nothing was changed.")),
-    ((OperationalError, InterfaceError, PoolTimeout), lambda _: AWAY),
+    (UNREACHABLE, lambda _: AWAY),
 ]
 
 

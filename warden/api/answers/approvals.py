@@ -18,6 +18,8 @@ from audit.ids import show_id
 from warden.api.answers import Moment, plain
 from warden.api.bodies import Assurance, Evidence, Mode, Risk, Step, Way
 
+Status = Literal["pending", "approved", "denied", "expired", "cancelled"]
+
 
 class Rule(Struct):
     id: str
@@ -77,7 +79,7 @@ class Approval(Struct):
     """A request of an agent. Send its `digest` with a decision, to be sure of what you decide."""
 
     id: str
-    status: Annotated[Literal["pending", "approved", "denied", "expired", "cancelled"], Meta(description="As of now.")]
+    status: Annotated[Status, Meta(description="As of now.")]
     mode: Mode
     agent_id: str
     agent: str
