@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from accounts.by import By, actor_of, check_by, lock
 from accounts.models import Membership, Organization, User
@@ -185,8 +186,11 @@ def _reserve(row: Approval, decision: policy.Decision, loaded: Loaded, now: date
 
 
 def _is_open(row: Approval) -> bool:
+    """Whether another request for what was asked, or for what it was changed to, still waits or may be taken (I4)."""
     still = {"claimed_at": None, "lapsed_at": None, "state__in": [states.PENDING, states.APPROVED]}
-    return Approval.objects.filter(digest=row.digest, **still).exclude(id=row.id).exists()
+    names = [name for name in (row.digest, row.asked) if name]
+    same = Q(digest__in=names) | Q(asked__in=names)
+    return Approval.objects.filter(same, **still).exclude(id=row.id).exists()
 
 
 # The review of it

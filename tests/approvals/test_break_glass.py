@@ -218,6 +218,19 @@ def test_what_was_denied_stays_so_and_another_like_it_is_allowed(acme: Acme, tie
         broken(acme, approval)
 
 
+def test_what_was_asked_again_is_not_allowed_beside_it(acme: Acme, tier: Permission) -> None:
+    """Of what was changed before it was denied, the agent may ask both anew: as it was, and as it became (I4)."""
+    ended: dict[str, Any] = {"state": "denied", "decided_at": database_now(), "reason": "No."}
+    changed = asked(acme, tier, asked="a" * 64, asked_context="{}", **ended)
+    as_it_was = asked(acme, tier)
+    Approval.objects.filter(id=as_it_was.id).update(digest="a" * 64)
+    assert refused(acme, changed) == "asked_again"
+    Approval.objects.filter(id=as_it_was.id).update(digest="b" * 64, asked=changed.digest, asked_context="{}")
+    assert refused(acme, changed) == "asked_again"
+    Approval.objects.filter(id=as_it_was.id).update(asked="c" * 64)
+    assert broken(acme, changed).asked == "a" * 64
+
+
 def test_what_is_overdue_and_not_swept_yet_expires_first(acme: Acme, tier: Permission) -> None:
     approval = asked(acme, tier, now=database_now() - timedelta(hours=2), minutes=60)
     allowed = broken(acme, approval)
