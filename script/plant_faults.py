@@ -1,9 +1,11 @@
 """Plants faults, one at a time, in a copy of the tree, and shows which test catches each. Exits 1 if one survives.
 
-script/plant_faults [--only WORD]…
+script/plant_faults [--check] [--only WORD]…
 """
 
 import argparse
+import ast
+import functools
 import os
 import shutil
 import subprocess
@@ -12,6 +14,9 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from warden.embedded.home import Home
+from warden.embedded.services import services
 
 ROOT = Path(__file__).resolve().parents[1]
 RULES = "tests/approvals/test_rules.py"
@@ -26,6 +31,7 @@ EDITS = "tests/approvals/test_edits.py"
 EDITED = "tests/gateway/test_edited.py"
 BUDGETS = "tests/gateway/test_budgets.py"
 GRANTS = "tests/gateway/test_grants.py"
+PENDING = "tests/gateway/test_pending.py"
 
 
 @dataclass(frozen=True)
@@ -267,14 +273,7 @@ FAULTS = [
         "approvals/pending.py",
         "        if before >= most[held.agent_id]:",
         "        if False:",
-        "tests/gateway/test_pending.py::test_one_more_than_may_wait_is_denied_and_leaves_nothing_behind",
-    ),
-    Fault(
-        "count what is overdue among what waits",
-        "approvals/pending.py",
-        "(expires_at > %s OR frozen_at IS NOT NULL)",
-        "(expires_at > %s OR TRUE)",
-        "tests/gateway/test_pending.py::test_the_same_check_again_waits_on_and_every_ending_makes_place",
+        f"{PENDING}::test_one_more_than_may_wait_is_denied_and_leaves_nothing_behind",
     ),
     Fault(
         "approve what is critical unread",
@@ -473,6 +472,42 @@ FAULTS = [
         "tests/approvals/test_stops.py::test_who_asks_for_a_release_does_not_confirm_it_while_somebody_else_can",
     ),
     Fault(
+        "let a request wait longer than its rule says",
+        "gateway/checking.py",
+        "min(seconds, body.expires_in or seconds)",
+        "body.expires_in or seconds",
+        "tests/gateway/test_approvals.py"
+        "::test_a_request_waits_as_long_as_its_rule_says_or_as_the_agent_needs_it_but_no_longer",
+    ),
+    Fault(
+        "allow by break-glass what is asked again already",
+        "approvals/glass/services.py",
+        "same = Q(digest__in=names) | Q(asked__in=names)",
+        "same = Q(digest=row.digest)",
+        f"{GLASS}::test_what_was_asked_again_is_not_allowed_beside_it",
+    ),
+    Fault(
+        "forget that a place was left",
+        "approvals/pending.py",
+        "SET taken = p.taken + EXCLUDED.taken",
+        "SET taken = p.taken + greatest(EXCLUDED.taken, 1)",
+        f"{PENDING}::test_the_counter_says_what_waits_however_requests_end",
+    ),
+    Fault(
+        "let one more wait than may",
+        "approvals/pending.py",
+        "if before >= most[held.agent_id]:",
+        "if before > most[held.agent_id]:",
+        f"{PENDING}::test_one_more_than_may_wait_is_denied_and_leaves_nothing_behind",
+    ),
+    Fault(
+        "let what is overdue keep its place",
+        "approvals/pending.py",
+        "waiting[place] -= (await cursor.fetchone() or [0])[0]",
+        "pass",
+        f"{PENDING}::test_the_same_check_again_waits_on_and_every_ending_makes_place",
+    ),
+    Fault(
         "let deadlines pass while everything stands still",
         "approvals/rules.py",
         "None if case.frozen else case.expires_at",
@@ -484,18 +519,51 @@ FAULTS = [
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="only look whether each can be planted, and has its test")
     parser.add_argument("--only", action="append", default=[], metavar="WORD", help="faults whose name has this word")
-    only = parser.parse_args().only
-    faults = [fault for fault in FAULTS if not only or any(word in fault.name for word in only)]
-    with tempfile.TemporaryDirectory(prefix="warden-faults-") as directory:
+    arguments = parser.parse_args()
+    faults = [fault for fault in FAULTS if not arguments.only or any(word in fault.name for word in arguments.only)]
+    if wrong := [why for fault in faults for why in stale(fault)]:
+        print("\n".join(wrong))  # noqa: T201
+        return 2
+    if arguments.check:
+        print(f"{len(faults)} faults can be planted")  # noqa: T201
+        return 0
+    with (
+        tempfile.TemporaryDirectory(prefix="warden-faults-") as directory,
+        services(Home(Path(directory) / "home"), durable=False) as servers,  # for all of them, with one database
+    ):
         tree = Path(directory) / "warden"
         copy(tree)
-        if not passes(tree, sorted({fault.test for fault in faults})):
+        os.environ |= {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url}
+        if not passes(tree, sorted({fault.test for fault in faults}), "--create-db"):
             print("The tests fail without any fault: nothing can be said.")  # noqa: T201
             return 2
         survived = [fault for fault in faults if not caught(tree, fault)]
     print(f"{len(faults)} faults planted, {len(survived)} survived")  # noqa: T201
     return 1 if survived else 0
+
+
+def stale(fault: Fault) -> list[str]:
+    """Why it cannot be planted in the tree as it is, or caught; nothing where it can."""
+    said = []
+    times = (ROOT / fault.file).read_text().count(fault.old) if (ROOT / fault.file).is_file() else 0
+    if times != 1:
+        said.append(f"{fault.name}: {fault.file} has what it changes {times} times, not once")
+    if fault.old == fault.new:
+        said.append(f"{fault.name}: changes nothing")
+    if fault.test not in tests_of(fault.test.partition("::")[0]):
+        said.append(f"{fault.name}: there is no {fault.test}")
+    return said
+
+
+@functools.cache
+def tests_of(file: str) -> frozenset[str]:
+    """The tests that a file defines."""
+    if not (ROOT / file).is_file():
+        return frozenset()
+    found = ast.parse((ROOT / file).read_text()).body
+    return frozenset(f"{file}::{each.name}" for each in found if isinstance(each, ast.FunctionDef))
 
 
 def copy(tree: Path) -> None:
@@ -513,15 +581,13 @@ def copy(tree: Path) -> None:
 
 
 def caught(tree: Path, fault: Fault) -> bool:
-    """Plants the fault, runs its test, mends it. Raises where the fault cannot be planted any more."""
+    """Plants the fault, runs its test, mends it."""
     file = tree / fault.file
     whole = file.read_text()
-    if whole.count(fault.old) != 1:
-        raise SystemExit(f"{fault.name}: {fault.file} has what it changes {whole.count(fault.old)} times, not once")
     began = time.monotonic()
     file.write_text(whole.replace(fault.old, fault.new))
     try:
-        found = not passes(tree, [fault.test])
+        found = not passes(tree, [fault.test], "--reuse-db")
     finally:
         file.write_text(whole)
     word = "caught  " if found else "SURVIVED"
@@ -529,10 +595,13 @@ def caught(tree: Path, fault: Fault) -> bool:
     return found
 
 
-def passes(tree: Path, tests: list[str]) -> bool:
-    """Whether these tests pass there. Raises where pytest could not run them, which proves nothing."""
+def passes(tree: Path, tests: list[str], database: str) -> bool:
+    """Whether these tests pass there, with a new `database` or the one there is.
+
+    Raises where pytest could not run them, which proves nothing.
+    """
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", *tests],
+        [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", database, *tests],
         cwd=tree,
         env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(tree)},
         capture_output=True,

@@ -27,12 +27,12 @@ BEGIN
         EXECUTE format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', guard.name, guard.tgname);
     END LOOP;
 END $$;
-CREATE FUNCTION tests_new_epoch() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION tests_new_epoch() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO agents_epoch (id, value) VALUES (1, (random() * 1e15)::bigint);
     RETURN NULL;
 END $$;
-CREATE TRIGGER tests_new_epoch AFTER TRUNCATE ON agents_epoch
+CREATE OR REPLACE TRIGGER tests_new_epoch AFTER TRUNCATE ON agents_epoch
     FOR EACH STATEMENT EXECUTE FUNCTION tests_new_epoch();
 """
 # Those of servers that were killed: a backend notices when it next has something to say.

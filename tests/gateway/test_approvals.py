@@ -6,10 +6,14 @@ import time
 import httpx
 import pytest
 
+from accounts.by import COMMAND_LINE
 from agents.models import Agent, Permission
+from agents.services.permissions import change_permission
+from agents.services.rules import change_rule
 from approvals.models import Approval
 from audit.ids import read_id
 from audit.models import Event
+from tests import factories
 from tests.gateway.conftest import World, make_key, tiers
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,6 +36,29 @@ def test_waiting_ends_at_the_deadline_as_expired(world: World) -> None:
     asked = world.pending(expires_in=1)
     answer = world.get(f"/sdk/approvals/{asked['approval_id']}?wait=30s").json()
     assert answer["status"] == "expired"
+
+
+def test_a_request_waits_as_long_as_its_rule_says_or_as_the_agent_needs_it_but_no_longer(world: World) -> None:
+    rule = factories.a_rule(world.acme, minutes=7)
+    change_permission(
+        permission=world.bot.permissions.get(action="stripe.refund.large"), by=COMMAND_LINE, approval_rule=rule
+    )
+    for asked, seconds in (({}, 420), ({"expires_in": 30}, 30), ({"expires_in": 3600}, 420)):
+        row = world.approval(world.pending(**asked)["approval_id"])
+        assert (row.expires_at - row.created_at).total_seconds() == seconds
+    change_rule(rule=rule, by=COMMAND_LINE, minutes=9)
+    row.refresh_from_db()
+    assert (row.expires_at - row.created_at).total_seconds() == 420  # it keeps the version it was made under
+    row = world.approval(world.pending()["approval_id"])
+    assert (row.expires_at - row.created_at).total_seconds() == 540
+
+
+def test_a_tier_that_names_no_rule_asks_by_the_default(world: World) -> None:
+    factories.a_rule(world.acme, minutes=5)
+    default = factories.a_rule(world.acme, minutes=11, is_default=True)
+    row = world.approval(world.pending()["approval_id"])
+    assert row.rule["name"] == default.name
+    assert (row.expires_at - row.created_at).total_seconds() == 660
 
 
 def test_waiting_ends_pending_when_the_wait_ends(world: World) -> None:
