@@ -34,6 +34,7 @@ FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=10), timedelta(hours=1)
 DOUBLINGS = 20  # after which a wait has long been the longest
 LONGEST_ASKED = timedelta(days=1)  # a Retry-After beyond this is not waited for
 LAST = timedelta(seconds=receiver.PATIENCE + 1)  # an attempt that begins so long before `until` has ended by then
+REST = timedelta(minutes=1)  # at most: what else is for a receiver that was not heard is not tried meanwhile
 OTHERS = 5  # one in so many is sent because it is the longest due, be it the first of its announcement or not
 SAID = 500  # characters of an answer that are kept
 
@@ -140,6 +141,10 @@ def _failed(delivery: Delivery, error: TransportError, milliseconds: int) -> Non
             Delivery.objects.filter(announcement=delivery.announcement_id, state=Delivery.State.DUE).update(
                 is_first=True
             )
+        if mine and error.silent and delivery.instance_id:  # each attempt may keep a worker, whom others need
+            rested = database_now() + min(pause, REST)
+            others = Delivery.objects.filter(instance=delivery.instance_id, state=Delivery.State.DUE, due_at__lt=rested)
+            others.filter(leased_until=None).update(due_at=rested)
         if mine and error.disable and delivery.channel_id:
             disabling.disable(delivery.channel_id, address=delivery.address, because=said)
         _attempted(delivery, milliseconds, said, succeeded=False)

@@ -29,7 +29,8 @@ class Change:
     agent: Agent | None = None
 
 
-_whole: ContextVar[uuid.UUID | None] = ContextVar("policy_change", default=None)
+# The organization, as it was locked, and who changes it: while parts of the change are made.
+_whole: ContextVar[tuple[Organization, Who] | None] = ContextVar("policy_change", default=None)
 
 
 @contextmanager
@@ -40,19 +41,24 @@ def changing(*, organization: Organization, by: Who, alone: bool = False) -> Ite
     not change agents, or where it takes two and one comes `alone` with nothing that only takes away.
     """
     with transaction.atomic():
-        organization = lock(organization)
-        check(by, organization)
+        change = Change()
+        whole = _whole.get()
+        part = whole is not None and whole[0].pk == organization.pk
+        if whole and part and whole[1] is by:  # under the lock that is held, by whom it was allowed
+            organization = whole[0]
+        else:
+            organization = lock(organization)
+            check(by, organization)
         if not alone:
             check_alone(organization, by)
-        change = Change()
-        if _whole.get() == organization.pk:  # a part of a larger change, which makes one version of all its parts
+        if part:  # of a larger change, which makes one version of all its parts
             yield change
             return
-        whole = _whole.set(organization.pk)
+        token = _whole.set((organization, by))
         try:
             yield change
         finally:
-            _whole.reset(whole)
+            _whole.reset(token)
         keep_version(organization_id=organization.pk, by=by, summary=change.summary, agent=change.agent)
 
 

@@ -8,12 +8,20 @@ class TransportError(Exception):
 
     `permanent`: trying again cannot help. `retry_after`: not before that, as the other side asked. `disable`: the
     channel itself is gone or its credentials are void, and nothing should be sent to it until somebody mends it.
+    `silent`: the other side was not heard, and may not be for its other messages either.
     """
 
     def __init__(
-        self, text: str, *, permanent: bool = False, retry_after: timedelta | None = None, disable: bool = False
+        self,
+        text: str,
+        *,
+        permanent: bool = False,
+        retry_after: timedelta | None = None,
+        disable: bool = False,
+        silent: bool = False,
     ) -> None:
         super().__init__(text)
         self.permanent = permanent or disable
         self.retry_after = retry_after
         self.disable = disable
+        self.silent = silent

@@ -34,7 +34,7 @@ def send(delivery: Delivery) -> str:
     try:
         answer = http.request("POST", url, body=delivery.text.encode(), headers=headers, deadline=PATIENCE)
     except (http.BadAddress, http.Unreachable) as error:
-        raise TransportError(str(error)) from error
+        raise TransportError(str(error), silent=True) from error
     said = words_of(answer)
     if 200 <= answer.status < 300:
         return said

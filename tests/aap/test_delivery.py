@@ -21,6 +21,7 @@ from approvals.services import expire_due
 from audit.clock import database_now
 from gateway.tasks import forget
 from notifications import delivery as sending
+from notifications.delivery import REST
 from notifications.models import Announcement, Delivery
 from tests.aap.conftest import Desk
 from tests.aap.receiving import Inbox, Message, Reply, answer, delivery
@@ -305,6 +306,27 @@ def test_one_attempt_is_in_flight_at_a_time(made: Made, inbox: Inbox) -> None:
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda _: sending.deliver(delivery_id), range(6)))
     assert (inbox.busiest, len(inbox.told)) == (1, 1)
+
+
+def test_a_receiver_that_is_not_heard_is_tried_by_one_message_and_delays_no_other(
+    made: Made, inbox: Inbox, desk: Desk
+) -> None:
+    dead = Receiver(resumers={}, secret=new_secret(), registration_id=str(uuid.uuid4()))
+    with Inbox(dead) as gone:
+        other = made.create(delivery(gone.url, dead), "p-2").json()["credential"]["token"]
+    for number in range(6):
+        body = {"tool": "stripe.refund", "arguments": {"amount": 500, "n": -number}, "timeout": "10m"}
+        desk.decide(desk.send("POST", "/requests", body, other, Idempotency_Key=f"k-{number}").json())
+    desk.decide(made.ask())
+    assert send_all() == 1
+    assert len(inbox.told) == 1
+    unheard = Delivery.objects.exclude(instance_id=made.id)
+    assert sorted(unheard.values_list("attempts", flat=True)) == [0] * 5 + [1]
+    assert all(due_at <= database_now() + REST for due_at in unheard.values_list("due_at", flat=True))
+    make_due()
+    with Inbox(dead, port=gone.port) as back:
+        assert send_all() == 6
+        assert len(back.told) == 6
 
 
 def test_a_replaced_receiver_gets_what_is_queued_and_a_refused_one_changes_nothing(made: Made, inbox: Inbox) -> None:
