@@ -110,6 +110,9 @@ class ApprovalTopic(Topic):
             test=approval.mode == "test",
         )
 
+    def page(self, announcement: Announcement) -> str:
+        return reverse("approvals:detail", args=[announcement.target])
+
     def webhook(self, announcement: Announcement) -> dict[str, Any]:
         approval = _approval(announcement)
         decided = {

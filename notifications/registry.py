@@ -76,6 +76,10 @@ class Topic:
         """The `data` of a webhook: JSON."""
         raise NotImplementedError
 
+    def page(self, announcement: Announcement) -> str:
+        """The path of the page of what it is about; empty where there is none."""
+        return ""
+
 
 @dataclass(slots=True)
 class _Registry:

@@ -9,6 +9,7 @@ from accounts.access import requires
 from accounts.requests import MemberRequest
 from accounts.views.answers import told
 from audit.ids import read_id, show_id
+from notifications import registry
 from notifications.models import WAYS, Channel, Delivery
 from notifications.services import deliveries as services
 
@@ -68,8 +69,10 @@ def find(request: MemberRequest, dlv_id: str) -> Delivery:
 def delivery(request: MemberRequest, dlv_id: str) -> HttpResponse:
     """One message: what is sent, and what was answered each time."""
     found = find(request, dlv_id)
+    topic = registry.topic_of(found.event)
     context = {
         "delivery": found,
+        "about": topic.page(found.announcement) if topic else "",
         "id": show_id("dlv", found.pk),
         "channel_id": show_id("chn", found.channel.pk) if found.channel else "",
         "attempts": list(found.attempts_made.order_by("-id")[:100]),

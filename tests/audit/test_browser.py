@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
 from audit.leaf import Actor, Entry
 from audit.record import record_all
+from tests.audit.sequencing import sequence
 from tests.factories import a_member, an_agent, an_approval, an_organization
 
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
@@ -53,6 +54,7 @@ class Desk:
         with transaction.atomic():
             record_all(entries, at=now)
         self.events = [entry.id for entry in entries]
+        sequence()
         client = Client()
         client.force_login(self.auditor, backend="allauth.account.auth_backends.AuthenticationBackend")
         self.cookies = [{"name": name, "value": each.value, "url": url} for name, each in client.cookies.items()]
@@ -70,6 +72,7 @@ class Desk:
             "no match": "/audit/?action=nothing.such",
             "event": f"/audit/{self.events[0]}",
             "changed event": f"/audit/{self.events[2]}",
+            "log": "/audit/log",
             "insights": "/insights/",
             "no insights": "/insights/?days=7",
             "api": "/api/docs",
@@ -77,7 +80,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(chromium: Browser, server) -> Desk:
+def desk(chromium: Browser, server, settings, tmp_path) -> Desk:
+    settings.WARDEN_HOME = tmp_path  # where the sequencer's key is
     desk = Desk(chromium, server.url)
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE audit_event DISABLE TRIGGER audit_event_append_only")

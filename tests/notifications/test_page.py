@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from audit.ids import show_id
 from notifications.models import Announcement, Delivery
+from tests import factories
 from tests.approvals.conftest import Acme, acme, enter  # noqa: F401 - fixtures
 from tests.hostile import TEXTS, problems
 
@@ -53,6 +55,14 @@ def test_it_is_paged_by_key(acme: Acme, enter: Enter, monkeypatch: pytest.Monkey
         seen += [row.id for row in answer.context["deliveries"]]
         address = f"/settings/deliveries?after={answer.context['older']}"
     assert seen == made[::-1]
+
+
+def test_a_message_leads_to_the_request_it_is_about(acme: Acme, enter: Enter) -> None:  # noqa: F811
+    approval = factories.an_approval(agent=acme.bot)
+    owed = a_delivery(acme)
+    Announcement.objects.filter(pk=owed.announcement_id).update(target=approval.approval_id)
+    page = enter(acme.auditor).get(f"/settings/deliveries/{show_id('dlv', owed.pk)}").content.decode()
+    assert f'<a href="/approvals/{approval.approval_id}">' in page
 
 
 def test_nothing_yet_and_nothing_that_matches_look_different(acme: Acme, enter: Enter) -> None:  # noqa: F811

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from tests.slack.sockets import Line, shake_hands
 
@@ -255,6 +255,11 @@ class _Handler(BaseHTTPRequestHandler):
             line = shake_hands(self)
             self.slack.lines.append(line)
             line.hold()
+            return
+        asked = dict(parse_qsl(urlsplit(self.path).query))
+        if urlsplit(self.path).path == "/oauth/v2/authorize" and asked.get("client_id") == self.slack.client[0]:
+            back = urlencode({"code": "good-code", "state": asked["state"]})  # whoever is asked says yes
+            self._send(302, b"", {"Location": f"{asked['redirect_uri']}?{back}"})
 
     def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
