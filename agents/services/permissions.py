@@ -82,8 +82,9 @@ def delete_permission(*, permission: Permission, by: Who, expected: str | None =
 
 
 def _clean(row: Permission) -> None:
-    """Raises ValidationError. What the table's constraints hold, its fields check: the database is not asked before."""
-    row.full_clean(validate_constraints=False, validate_unique=False)
+    """Raises ValidationError. What the table's constraints hold, its fields check, and the agent was just read: the
+    database is not asked before."""
+    row.full_clean(exclude={"agent"}, validate_constraints=False, validate_unique=False)
 
 
 def _summary(verb: str, row: Permission) -> str:

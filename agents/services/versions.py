@@ -40,10 +40,10 @@ def changing(*, organization: Organization, by: Who, alone: bool = False) -> Ite
     Changes of one organization wait for each other; agents' checks do not wait for them. Raises Refused where `by` may
     not change agents, or where it takes two and one comes `alone` with nothing that only takes away.
     """
-    with transaction.atomic():
+    whole = _whole.get()
+    part = whole is not None and whole[0].pk == organization.pk
+    with transaction.atomic(savepoint=not part):
         change = Change()
-        whole = _whole.get()
-        part = whole is not None and whole[0].pk == organization.pk
         if whole and part and whole[1] is by:  # under the lock that is held, by whom it was allowed
             organization = whole[0]
         else:

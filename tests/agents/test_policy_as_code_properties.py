@@ -1,6 +1,6 @@
 """What holds for every file: what the plan promises is what decides once it is applied, and what is exported is all.
 
-POLICY_EXAMPLES=1000 looks at a thousand policies.
+`script/policies` looks at a thousand policies.
 """
 
 import os
