@@ -40,7 +40,11 @@ def channels(request: MemberRequest) -> HttpResponse:
     words = sentences(found)
     context = {
         "rows": [(channel, show_id("chn", channel.pk), words[channel]) for channel in found],
-        "disabled": [channel for channel in found if channel.disabled_because and not channel.is_active],
+        "disabled": [
+            (channel, show_id("chn", channel.pk))
+            for channel in found
+            if channel.disabled_because and not channel.is_active
+        ],
         "kinds": TRANSPORTS,
         "may_write": request.membership.may("settings:write"),
         "nav": "settings",

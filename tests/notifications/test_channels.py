@@ -145,7 +145,7 @@ def test_a_test_message_goes_the_way_of_all_and_shows_what_came_of_it(
     assert where.startswith("/settings/deliveries/dlv_")
     waiting = client.get(where).content.decode()
     assert "Not tried yet" in waiting
-    assert 'http-equiv="refresh"' in waiting
+    assert 'hx-trigger="every 5s"' in waiting
     receiver.answers = [(503, {}, b"not now"), (200, {}, b"welcome")]
     send_all()
     shown = client.get(where).content.decode()
