@@ -12,6 +12,7 @@ class Somebody:
     role: str
     active: bool = True
     teams: set[int] = field(default_factory=set)
+    glass: bool = False  # whether an owner gave them break-glass
 
 
 @dataclass
@@ -49,6 +50,9 @@ class Request:
     lapsed: bool = False
     content: int = -1
     edits: list[tuple[int, int, int]] = field(default_factory=list)  # by whom, from what, to what
+    broken_by: int | None = None  # who allowed it outside its rule
+    instead_of: "Request | None" = None  # what had ended, and is allowed after all
+    signed: str = ""
 
     def __post_init__(self) -> None:
         self.content = self.asked
@@ -198,6 +202,76 @@ class Reference:
                 return "approved"
         return ""
 
+    # Outside the rule
+
+    def breaks(self, who: int, request: Request) -> str:
+        """Why they cannot break the glass for it, as a code; empty where they can."""
+        if not (self.able(who) and self.people[who].glass):
+            return "glass"
+        return "chain" if who in self.owners() | request.requesters | request.editors else ""
+
+    def break_glass(
+        self, who: int, request: Request, *, right: bool, sure: str, reason: bool, typed: bool
+    ) -> tuple[str, Request | None]:
+        """The code of the refusal; or `ok` and what may be taken: what waited, else another request like it."""
+        late = request.state == "pending" and request.overdue and not self.paused
+        if request.state in ("approved", "cancelled"):
+            return "decided" if request.state == "approved" else "cancelled", None
+        if code := self.breaks(who, request):
+            return code, None
+        if self.paused:
+            return "paused", None
+        if sure != "stepup":
+            return "assurance", None
+        if not right:
+            return "digest", None
+        mine = {request.asked, request.content}
+        others = [each for each in self.requests if each is not request and each.open]
+        if request.state != "pending" and any(mine & {each.asked, each.content} for each in others):
+            return "asked_again", None
+        if not reason:
+            return "reason_required", None
+        if not typed:
+            return "confirmation", None
+        if request.state == "pending" and not late:
+            request.state, request.broken_by = "approved", who
+            return "ok", request
+        if late:
+            request.state = "expired"
+        allowed = replace(
+            request,
+            state="approved",
+            overdue=False,
+            escalated=False,
+            requesters=set(request.requesters),
+            editors=set(request.editors),
+            votes=[],
+            edits=[],
+            broken_by=who,
+            instead_of=request,
+            signed="",
+        )
+        allowed.content = request.content
+        self.requests.append(allowed)
+        return "ok", allowed
+
+    def sign(self, who: int, request: Request, *, justified: bool, typed: bool) -> bool:
+        """Whether their word on what was allowed so is taken: another owner's, or the only one's who types more."""
+        somebody = self.people[who]
+        if request.broken_by is None or request.signed or somebody.role != "owner" or not somebody.active:
+            return False
+        others = any(each.role == "owner" and each.active for at, each in enumerate(self.people) if at != who)
+        if who == request.broken_by and (others or not typed):
+            return False
+        request.signed = "justified" if justified else "unjustified"
+        return True
+
+    def stands(self, request: Request) -> bool:
+        """Whether what was approved may still be taken."""
+        if request.broken_by is not None:
+            return not self.breaks(request.broken_by, request) and request.signed != "unjustified"
+        return self.outcome(request) == "approved"
+
     # What comes of an agent's turn
 
     def ask(self, kind: int, requesters: set[int]) -> tuple[str, Request]:
@@ -212,7 +286,7 @@ class Reference:
                 return "pending", request
             elif request.content != kind:
                 return "edited", request
-            elif self.outcome(request) == "approved":
+            elif self.stands(request):
                 request.claimed = True
                 return "claimed", request
             else:
@@ -232,7 +306,7 @@ class Reference:
             return "approval_expired"
         if self.paused:
             return "paused"
-        if self.outcome(request) != "approved":
+        if not self.stands(request):
             return "policy_changed"
         request.claimed = True
         return "ok"
@@ -252,4 +326,5 @@ def facts(request: Request) -> dict[str, Any]:
         "asked": request.asked,
         "edits": request.edits,
         "votes": [(vote.by, vote.voice, vote.verdict) for vote in request.votes],
+        "glass": request.broken_by,
     }
