@@ -18,6 +18,7 @@ from approvals.rows import Row, row
 from approvals.uncovering import Shown, shown
 from audit.clock import database_now
 from audit.models import Event
+from audit.proofs import command, mark
 from audit.queries import trail
 
 SIMILAR = 20
@@ -86,6 +87,17 @@ class Dossier:
     def approval(self) -> Approval:
         return self.row.approval
 
+    @property
+    def proved(self) -> Event | None:
+        """The newest of what was asked, decided and taken that a checkpoint covers."""
+        steps = (event for event in self.trail if event.kind == ASKED or ":approval:" in event.kind)
+        return next((event for event in steps if event.proved_at), None)
+
+    @property
+    def verify(self) -> str:
+        """The command that checks it; empty where there is none."""
+        return command(self.proved) if self.proved else ""
+
 
 def dossier(approval: Approval, membership: Membership, now: datetime) -> Dossier:
     """Reads it all as of `now`, the database's clock: small queries, each on an index."""
@@ -109,7 +121,7 @@ def dossier(approval: Approval, membership: Membership, now: datetime) -> Dossie
             Said(review, review.voided_at is None and review.user_id in line.tally.counted)
             for review in approval.reviews.select_related("user", "on_behalf_of").order_by("id")
         ],
-        trail=[*trail(approval.organization_id, approval.approval_id, limit=TRAIL, but=[ASKED]), *asked],
+        trail=[*trail(approval.organization_id, approval.approval_id, limit=TRAIL, but=[ASKED]), *mark(list(asked))],
         asked_again=max(0, events.filter(kind=ASKED).count() - 1),
         logs=list(events.filter(kind=LOGGED).order_by("at", "id")[:LOGS]),
         talk=talk(approval, membership),

@@ -81,6 +81,12 @@ def subtrees(log: Log, size: int) -> list[bytes]:
     return _hashes(log, spans)
 
 
+def command(event: Event) -> str:
+    """What checks the two files of an event, as its page and its proof give them, with the public keys."""
+    name = event.event_id
+    return f"warden-verify --proof {name}.tlog-proof --event {name}.json --public-key warden-keys.txt"
+
+
 def mark(events: list[Event]) -> list[Event]:
     """The same events, each with `proved_at`: the size of the first checkpoint that covers it, or None."""
     covering = Checkpoint.objects.filter(log_id=OuterRef("log_id"), size__gt=OuterRef("index")).order_by("size")

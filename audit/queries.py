@@ -107,7 +107,7 @@ def trail(organization_id: uuid.UUID, *targets: str, limit: int = 100, but: Coll
     """
     named = [target for target in targets if target]
     decisions = [number for target in named if (number := read_id("dec", target))]
-    found = _brief(Event.objects.filter(organization_id=organization_id))
+    found = _brief(Event.objects.filter(organization_id=organization_id).exclude(kind__in=but))
     about, themselves = found.filter(target__in=named), found.filter(id__in=decisions).exclude(target__in=named)
     return mark(list(_union([about, themselves] if decisions else [about], limit)))
 

@@ -19,7 +19,7 @@ from audit.ids import read_id, show_id
 from audit.log import Leaf
 from audit.models import Event
 from audit.names import names
-from audit.proofs import mark
+from audit.proofs import command, mark
 from audit.record import record
 from audit.sealing import is_marked, marked_as_erased
 from audit.sentences import SENTENCES
@@ -75,8 +75,7 @@ def detail(request: MemberRequest, evt_id: str) -> HttpResponse:
             "command": f"(printf '\\0'; cat {event.event_id}.json) | sha256sum",
             "leaf_of": Leaf.objects.select_related("log").filter(event_id=event.id).first(),
             "proved_at": mark([event])[0].proved_at,
-            "verify": f"warden-verify --proof {event.event_id}.tlog-proof --event {event.event_id}.json"
-            " --public-key warden-keys.txt",
+            "verify": command(event),
             "trail": [each for each in related if each.mode in (request.mode, "")],
         },
     )

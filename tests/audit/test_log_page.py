@@ -1,6 +1,7 @@
 """The page of the log, the proof of each event, and both by script."""
 
 import json
+import re
 
 import pytest
 from agentwarden.verify import is_consistent, verify_proof
@@ -11,6 +12,7 @@ from django.test import Client
 from accounts.by import COMMAND_LINE
 from accounts.models import Membership
 from accounts.services import tokens
+from approvals.services import review
 from audit.log import Log, Sequencer, Verification
 from tests import factories
 from tests.audit.sequencing import sequence, some_events, tamper
@@ -129,3 +131,26 @@ def test_proofs_keys_and_checkpoints_by_script(reader: Reader) -> None:
     [late] = some_events(reader.acme.id)
     assert get(f"events/{late.event_id}/proof", status=409)["code"] == "not_sequenced"
     get(f"events/{Reader().events[0].event_id}/proof", status=404)
+
+
+def test_a_request_shows_that_it_is_proved_and_gives_what_an_auditor_checks_it_with(reader: Reader) -> None:
+    bot = factories.an_agent(reader.acme, owner=factories.a_member(reader.acme, "owner"))
+    asked = factories.an_approval(agent=bot)
+    page = f"/approvals/{asked.approval_id}"
+    assert "Download the proof" not in reader.get(page), "nothing about it is in order yet"
+    review(
+        approval_id=asked.id, by=factories.a_member(reader.acme, "approver"), organization=reader.acme,
+        verdict="approve", reason="", digest=asked.digest, via="browser",
+    )  # fmt: skip
+    sequence()
+    shown = reader.get(page)
+    [proof] = re.findall(r'href="(/audit/evt_\w+/proof)"', shown)
+    name = proof.split("/")[2]
+    keys = read_keys(reader.get("/audit/log/keys"))
+    _, head = verify_proof(reader.get(proof), reader.get(f"/audit/{name}/body").encode(), keys)
+    assert f"checkpoint {head.size}</a>" in shown
+    assert f"warden-verify --proof {name}.tlog-proof --event {name}.json --public-key warden-keys.txt" in shown
+    reader.client.force_login(
+        factories.a_member(reader.acme, "viewer"), backend="allauth.account.auth_backends.AuthenticationBackend"
+    )
+    assert "Download the proof" not in reader.get(page), "who may not read the record"

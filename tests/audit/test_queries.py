@@ -156,6 +156,9 @@ def test_a_trail_holds_what_happened_to_one_thing_newest_first(db):
     asked = write("agent:check:ask", 4, target="apr_A")[0]
     assert len(queries.trail(ACME, "apr_A", show_id("dec", asked))) == 2  # it is found by both, and told once
     assert queries.trail(ACME, "") == []
+    assert [event.kind for event in queries.trail(ACME, "apr_A", but=["agent:check:ask"])] == [
+        "person:approval:approved"
+    ]
 
 
 def test_long_bodies_are_left_behind_in_lists(db, django_assert_num_queries):

@@ -16,7 +16,8 @@ from warden.embedded.home import Home
 from warden.embedded.services import services
 
 CONNECTIONS = (1, 32, 128)
-BARS = {"allow_c128": 0.35, "allow_c32": 0.2, "ask_c128": 0.15}
+BARS = {"allow_c128": 0.35, "allow_c32": 0.2, "ask_c128": 0.15, "sequenced_c32": 0.9}
+OF = {"sequenced_c32": "what there is without a sequencer"}  # the others: of pgbench
 
 
 def load(server: Any, key: str, amount: float, expected: str, connections: int, seconds: float) -> dict[str, Any]:
@@ -49,7 +50,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="short runs and a small record: for a look, not for a bar")
     parser.add_argument("--output", type=Path, default=Path("bench.json"))
-    parser.add_argument("--only", choices=["checks", "waiting", "record", "volume"], help="one part of it")
+    parser.add_argument("--only", choices=["checks", "sequenced", "waiting", "record", "volume"], help="one part")
+    parser.add_argument("--events", type=int, default=0, help="how many the volume has (10,000,000; quick: 200,000)")
     arguments = parser.parse_args()
     seconds = 2 if arguments.quick else 5
     results: dict[str, Any] = {"ratios": {}, "p99_ms": {}, "per_second": {}}
@@ -68,7 +70,7 @@ def main() -> int:
         django.setup()
         from django.core.management import call_command
 
-        from tests.bench import checks, record, volume, waiting, world
+        from tests.bench import checks, record, sequenced, volume, waiting, world
         from tests.server import Server
 
         call_command("migrate", verbosity=0)
@@ -76,12 +78,15 @@ def main() -> int:
         with Server(DATABASE_URL=addresses.database_url) as server:
             if arguments.only in (None, "checks"):
                 checks.measure(results, server, made, addresses.database_url, seconds, load)
+            if arguments.only in (None, "sequenced"):
+                sequenced.measure(results, server, made[2], seconds, load)
             if arguments.only in (None, "waiting"):
                 waiting.measure(results, server, made, 200 if arguments.quick else 2000)
             if arguments.only in (None, "record"):
                 record.measure(results, quick=arguments.quick)
             if arguments.only in (None, "volume"):
-                volume.measure(results, server, made, seconds, load, quick=arguments.quick)
+                events = arguments.events or (200_000 if arguments.quick else 10_000_000)
+                volume.measure(results, server, made, seconds, load, many=events)
     arguments.output.write_text(json.dumps(results, indent=2) + "\n")
     print(f"\nWritten to {arguments.output}")
     return report(results)
@@ -94,7 +99,8 @@ def report(results: dict[str, Any]) -> int:
         if name in results["ratios"]:
             ratio = results["ratios"][name]
             missed += ratio < bar
-            print(f"  {name:12} {ratio:.2f} of pgbench (bar {bar}) {'ok' if ratio >= bar else 'MISSED'}")
+            verdict = "ok" if ratio >= bar else "MISSED"
+            print(f"  {name:14} {ratio:.2f} of {OF.get(name, 'pgbench')} (bar {bar}) {verdict}")
     return 1 if missed else 0
 
 

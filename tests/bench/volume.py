@@ -29,6 +29,18 @@ SELECT gen_random_uuid(), a.organization_id, 'live', a.agent_id, a.agent_slug, a
 FROM (SELECT * FROM approvals_approval LIMIT 1) AS a, generate_series(1, %(number)s) AS n
 """
 
+# What is there often, seldom, once and never.
+SEARCHES = [
+    "action=service.resource7",
+    "agent=bot-7&action=service.resource7.read",
+    "kind=agent:check:ask",
+    "result=deny",
+    "actor=owner@bench.example",
+    "target=apr_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+    "agent=no-such-bot",
+    "until=2020-01-01T00:00:00",
+]
+
 
 def _timed(client: Client, path: str) -> float:
     """Milliseconds of server time: the median of seven."""
@@ -42,14 +54,16 @@ def _timed(client: Client, path: str) -> float:
     return sorted(times)[3]
 
 
-def measure(results: dict[str, Any], server: Any, made: Any, seconds: int, load: Any, *, quick: bool) -> None:
-    """A check with ten thousand events and with five million; inbox and audit pages."""
+def measure(results: dict[str, Any], server: Any, made: Any, seconds: int, load: Any, *, many: int) -> None:
+    """A check with ten thousand events and with `many`; inbox and audit pages, and searches of all kinds."""
     organization, _, key, person = made
-    few, many = 10_000, 200_000 if quick else 5_000_000
+    few = 10_000
     _fill(organization, 1, few)
     small = load(server, key, 25.0, '"allowed":true', 32, seconds)
     for first in range(few + 1, many, 500_000):
-        _fill(organization, first, min(first + 499_999, many))
+        last = min(first + 499_999, many)
+        _fill(organization, first, last)
+        print(f"  {last:,} events", flush=True)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE audit_event")
     large = load(server, key, 25.0, '"allowed":true', 32, seconds)
@@ -62,10 +76,11 @@ def measure(results: dict[str, Any], server: Any, made: Any, seconds: int, load:
     client = Client(headers={"host": "127.0.0.1"})
     client.force_login(person, backend="allauth.account.auth_backends.AuthenticationBackend")
     pages = {path: _timed(client, path) for path in ["/inbox/", "/audit/", "/audit/?agent=bot-7"]}
-    results["volume"] = {"events": many, "cost_of_a_check": cost, "pages_ms": pages}
+    searches = {question: _timed(client, f"/audit/?{question}") for question in SEARCHES}
+    results["volume"] = {"events": many, "cost_of_a_check": cost, "pages_ms": pages, "searches_ms": searches}
     print(f"{many:,} events: a check costs {cost:.2f} of what it costs with {few:,}")
-    for path, taken in pages.items():
-        print(f"  {path:24} {taken:.0f} ms")
+    for path, taken in (pages | searches).items():
+        print(f"  {path:36} {taken:.0f} ms")
 
 
 def _fill(organization: Any, first: int, last: int) -> None:

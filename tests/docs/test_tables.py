@@ -108,7 +108,7 @@ def test_every_figure_of_the_bench_is_one_that_it_writes() -> None:
         assert f'"{name}"' in source or re.fullmatch(r"(allow|deny|ask)_c(1|32|128)", name)
 
 
-@pytest.mark.parametrize("name", ["allow_c128", "allow_c32", "ask_c128"])
+@pytest.mark.parametrize("name", ["allow_c128", "allow_c32", "ask_c128", "sequenced_c32"])
 def test_the_bars_are_those_of_the_bench(name: str) -> None:
     [bar] = [float(row["bar"]) for row in table("docs/performance.md", "figure") if f"ratios.{name}`" in row["figure"]]
     assert bar == BARS[name]
