@@ -144,7 +144,8 @@ def _failed(delivery: Delivery, error: TransportError, milliseconds: int) -> Non
         if mine and error.silent and delivery.instance_id:  # each attempt may keep a worker, whom others need
             rested = database_now() + min(pause, REST)
             others = Delivery.objects.filter(instance=delivery.instance_id, state=Delivery.State.DUE, due_at__lt=rested)
-            others.filter(leased_until=None).update(due_at=rested)
+            free = others.filter(leased_until=None).select_for_update(skip_locked=True)
+            Delivery.objects.filter(id__in=list(free.values_list("id", flat=True))).update(due_at=rested)
         if mine and error.disable and delivery.channel_id:
             disabling.disable(delivery.channel_id, address=delivery.address, because=said)
         _attempted(delivery, milliseconds, said, succeeded=False)

@@ -12,6 +12,7 @@ class ExternalForm(forms.ModelForm):
     class Meta:
         model = ExternalOpa
         fields = FIELDS
+        labels = {"ca_file": "CA file"}
 
     def _post_clean(self) -> None:
         """Nothing: the service checks the whole."""

@@ -58,8 +58,9 @@ def external_remove(request: MemberRequest) -> HttpResponse:
     if request.method == "POST" and two:
         try:
             return _proposed(request, None)
-        except Refused as why_not:
-            messages.error(request, str(why_not))
+        except (Refused, ValidationError) as why_not:
+            said = why_not.messages if isinstance(why_not, ValidationError) else [str(why_not)]
+            messages.error(request, " ".join(said))
             return redirect("agents:external_opa")
     if request.method == "POST":
         with told(request, "No external OPA is asked any more."):
