@@ -67,7 +67,7 @@ def desk(browser: Browser, server: Server) -> Iterator[Desk]:
     yield open_as
     for context in contexts:
         context.close()
-    assert errors == []
+    assert errors == [], errors
 
 
 def _keep_inside(url: str, allowed: tuple[str, ...], errors: list[str]) -> None:
