@@ -12,7 +12,7 @@ from audit.queries import Search
 EVENTS = ("evt", "dec", "log")  # three names of one thing: an event, as the record, the check and the log call it
 TARGETS = (
     *("apr", "agt", "prm", "rul", "rvw", "pol", "ppr", "bid", "key", "usr", "mem", "team", "inv", "tok", "org"),
-    *("chn", "dlv", "slk", "alt", "alr", "str"),
+    *("chn", "dlv", "slk", "alt", "alr", "str", "grt", "brk", "stp", "dlg", "req", "prv", "pvr"),
 )
 MOMENT = forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S")
 
