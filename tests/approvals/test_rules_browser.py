@@ -43,7 +43,7 @@ def test_the_sentence_and_who_could_decide_follow_what_is_chosen(acme: Acme, des
     page.locator("#id_edit_fields").fill("amount\ncustomer_id")
     page.locator("#id_grants_allowed").check()
     expect(preview).to_contain_text("Before it is approved, amount and customer_id may be changed. Approving may allow")
-    page.set_viewport_size({"width": 1000, "height": 2080})  # so that the bar at the top stays there
+    page.set_viewport_size({"width": 1000, "height": 2240})  # so that the bar at the top stays there
     picture(page.locator("main"), "rule")
     page.locator("#id_approvals").fill("3")
     page.locator("#id_or_1").fill("2")
