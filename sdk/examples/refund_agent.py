@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import json
+import os
 import re
 import sqlite3
 import sys
@@ -303,6 +305,12 @@ async def run(options: argparse.Namespace, guard: AsyncAgentWarden) -> Counter[s
     return agent.results
 
 
+def default_ledger() -> Path:
+    """One for each key: another Warden knows nothing of what this one was asked."""
+    key = os.environ.get("AGENTWARDEN_API_KEY", "")
+    return Path(tempfile.gettempdir()) / f"agentwarden-refunds-{hashlib.sha256(key.encode()).hexdigest()[:12]}.sqlite3"
+
+
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Works through refund tickets and asks Warden before each one.")
     parser.add_argument("tickets", nargs="?", type=Path, default=HERE / "tickets.jsonl", help="a file of JSON lines")
@@ -313,7 +321,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--ledger",
         type=Path,
-        default=Path(tempfile.gettempdir()) / "agentwarden-refunds.sqlite3",
+        default=default_ledger(),
         help="where refunds are written down; the same file again goes on where it stopped",
     )
     return parser.parse_args(argv)

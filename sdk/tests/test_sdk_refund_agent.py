@@ -213,6 +213,16 @@ async def test_even_an_allow_pays_only_sums_of_money(run: Run, fake: FakeWarden,
     assert [log.status for log in loose.logs] == ["failed", "failed"]
 
 
+def test_another_key_begins_another_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    example = load("refund_agent")
+    ledgers = []
+    for key in ("ak_one", "ak_two", "ak_one"):
+        monkeypatch.setenv("AGENTWARDEN_API_KEY", key)
+        ledgers.append(example.arguments([]).ledger)
+        assert key not in str(ledgers[-1])
+    assert ledgers[0] == ledgers[2] != ledgers[1]
+
+
 def test_what_is_printed_is_plain() -> None:
     assert agent.plain("a\u202eb\x1b[2J\u200bc\nd") == "a\\u202eb\\u001b[2J\\u200bc\\u000ad"
     assert len(agent.plain("x" * 500)) == 200
