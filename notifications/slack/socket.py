@@ -42,6 +42,7 @@ class Lines:
         finally:
             for name in list(self._open):
                 self._close(name)
+            close_old_connections()
 
     def look(self) -> None:
         """Opens lines that are missing and closes those that should not be."""

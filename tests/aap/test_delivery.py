@@ -6,7 +6,6 @@ import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -26,6 +25,7 @@ from notifications.models import Announcement, Delivery
 from tests.aap.conftest import Desk
 from tests.aap.receiving import Inbox, Message, Reply, answer, delivery
 from tests.notifications.sending import make_due, send_all
+from tests.people import Crowd
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -156,7 +156,7 @@ def test_only_the_challenge_verifies(desk: Desk, receiver: Receiver, reply: Repl
 
 
 def test_slow_receivers_delay_no_check_and_no_other_provisioner(desk: Desk, receiver: Receiver) -> None:
-    with Inbox(receiver, delay=3) as inbox, ThreadPoolExecutor(8) as pool:
+    with Inbox(receiver, delay=3) as inbox, Crowd(8) as pool:
         slow, quick = desk.provisioner(), desk.provisioner()
         body = {"delivery": delivery(inbox.url, receiver)}
         waiting = [
@@ -175,7 +175,7 @@ def test_slow_receivers_delay_no_check_and_no_other_provisioner(desk: Desk, rece
 def test_submissions_under_one_key_verify_once(desk: Desk, inbox: Inbox, receiver: Receiver) -> None:
     token, body = desk.provisioner(), {"delivery": delivery(inbox.url, receiver)}
     inbox.delay = 0.5
-    with ThreadPoolExecutor(4) as pool:
+    with Crowd(4) as pool:
         made = [
             each.result()
             for each in [
@@ -303,7 +303,7 @@ def test_one_attempt_is_in_flight_at_a_time(made: Made, inbox: Inbox) -> None:
     sending.fan_out()
     inbox.delay = 0.5
     [delivery_id] = Delivery.objects.filter(transport="aap").values_list("id", flat=True)
-    with ThreadPoolExecutor(6) as pool:
+    with Crowd(6) as pool:
         list(pool.map(lambda _: sending.deliver(delivery_id), range(6)))
     assert (inbox.busiest, len(inbox.told)) == (1, 1)
 

@@ -1,9 +1,7 @@
 """One request for one call, by the published client: asked, decided, consumed once, told what came of it."""
 
-import threading
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from ipaddress import ip_network
@@ -25,6 +23,7 @@ from tests import factories
 from tests.aap.conftest import Desk
 from tests.gateway.conftest import make_key, make_world
 from tests.gateway.opa import Opa
+from tests.people import Crowd
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -61,7 +60,7 @@ def test_what_the_policy_denies_is_denied_with_its_reason(desk: Desk) -> None:
 def test_a_person_decides_while_the_client_waits(desk: Desk) -> None:
     made = desk.client.create({"tool": "stripe.refund", "arguments": {"amount": 500}, "timeout": "10m"}, "k-1")
     assert made.status == "pending"
-    with ThreadPoolExecutor(1) as pool:
+    with Crowd(1) as pool:
         waiting = pool.submit(desk.client.get, made.id, wait=25)
         time.sleep(0.3)
         began = time.monotonic()
@@ -110,7 +109,7 @@ def test_the_same_key_gets_the_same_request_and_other_fields_are_refused(desk: D
 
 
 def test_raced_submissions_under_one_key_are_one_request(desk: Desk) -> None:
-    with ThreadPoolExecutor(12) as pool:
+    with Crowd(12) as pool:
         made = list(pool.map(lambda _: desk.ask("k-1"), range(12)))
     assert len({each["id"] for each in made}) == 1
     assert (ToolCall.objects.count(), Approval.objects.count()) == (1, 1)
@@ -143,7 +142,7 @@ def test_a_call_that_was_denied_a_short_while_ago_is_denied_without_asking_again
 
 def test_a_client_cancels_and_its_wait_ends(desk: Desk) -> None:
     made = desk.ask()
-    with ThreadPoolExecutor(1) as pool:
+    with Crowd(1) as pool:
         waiting = pool.submit(desk.client.get, made["id"], wait=25)
         time.sleep(0.3)
         assert desk.client.cancel(made["id"]).status == "cancelled"
@@ -223,7 +222,7 @@ def test_consuming_is_raced_by_many_and_one_gets_it(desk: Desk) -> None:
         def consume(number: int, made: dict[str, Any] = made) -> int:
             return desk.send("POST", f"/requests/{made['id']}/consume", Idempotency_Key=f"c-{number}").status_code
 
-        with ThreadPoolExecutor(16) as pool:
+        with Crowd(16) as pool:
             assert sorted(pool.map(consume, range(16))) == [200] + [409] * 15
 
 
@@ -297,14 +296,11 @@ def test_the_gate_of_the_package_runs_a_call_once_approve_and_never_denied(desk:
 
     assert run("small", 20) == "ran"
     assert "already attempted" in run("small", 20)
-    thread = threading.Thread(target=person, args=["approve"])
-    thread.start()
-    assert run("large", 500) == "ran"
-    thread.join()
-    thread = threading.Thread(target=person, args=["deny"])
-    thread.start()
-    assert "because" in run("other", 600)
-    thread.join()
+    with Crowd(1) as people:
+        people.submit(person, "approve")
+        assert run("large", 500) == "ran"
+        people.submit(person, "deny")
+        assert "because" in run("other", 600)
     assert ran == ["small", "large"]
     assert Event.objects.filter(kind="agent:action:log", result="success").count() == 2
 

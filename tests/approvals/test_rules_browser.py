@@ -53,8 +53,7 @@ def test_the_sentence_and_who_could_decide_follow_what_is_chosen(acme: Acme, des
     expect(page.locator("#id_approvals")).to_have_attribute("aria-invalid", "true")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize(("scheme", "viewport"), [("light", WIDE), ("dark", NARROW)], ids=["light", "dark"])
 def test_the_pages_are_accessible_and_whole(acme: Acme, desk: Desk, scheme: str, viewport: dict[str, int]) -> None:
     rule = rules.create_rule(
         organization=acme.organization,
