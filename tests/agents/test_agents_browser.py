@@ -61,7 +61,8 @@ def paths(server, acme, people, bot: Agent) -> dict[str, str]:
     """Every page of the room, by name, with something on it."""
     bot.purpose = "Refunds <b>customers</b> \u202e and writes to them at spiffe://example.com/agent/support/production"
     bot.documentation = f"# Refunds\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```\n{'a very long line ' * 9}\n```"
-    bot.save(update_fields=["purpose", "documentation"])
+    bot.spiffe_id = "spiffe://example.com/agent/support/production"
+    bot.save(update_fields=["purpose", "documentation", "spiffe_id"])
     rule = create_rule(organization=acme, by=people.owner, name="Two eyes", approvals=2)
     spare = create_rule(organization=acme, by=people.owner, name="Spare")
     for action, effect, maximum, fields in (
@@ -128,6 +129,7 @@ def paths(server, acme, people, bot: Agent) -> dict[str, str]:
             "proposal": reverse("agents:proposal", args=[waiting.proposal_id]),
             "incident": reverse("incident", args=[bot.slug]),
             "incident_keys": reverse("incident_keys", args=[bot.slug]),
+            "incident_name": reverse("incident_name", args=[bot.slug]),
             "provisioner_revoke": reverse("agents:provisioner_revoke", args=[provisioner.pk]),
             "instance_retire": reverse("agents:instance_retire", args=[instance.pk]),
             "key_roll": reverse("agents:key_roll", args=[key.pk]),
