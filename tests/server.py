@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -101,3 +102,27 @@ class Server:
     def kill(self) -> None:
         """kill -9 of everything, at once."""
         self.stop(signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def celery_worker(home: Path, processes: int, **environment: str) -> Iterator[None]:
+    """The worker as it runs beside the server, on the test database; its log is in `home`."""
+    command = [sys.executable, "-m", "celery", "-A", "warden", "worker", "--concurrency", str(processes)]
+    environment |= {
+        "DJANGO_SETTINGS_MODULE": "warden.settings",
+        "DATABASE_URL": test_database_url(),
+        "WARDEN_HOME": str(home),
+    }
+    with (home / "worker.log").open("wb") as out:
+        process = subprocess.Popen(
+            [*command, "--without-gossip", "--without-mingle"],
+            env=os.environ | environment,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)

@@ -24,7 +24,7 @@ from agentapprovalprotocol.receiver import new_secret
 
 from audit.ids import show_id
 from tests.acceptance.test_owed import until
-from tests.acceptance.whole import Whole
+from tests.acceptance.whole import COMMANDS, Whole
 from tests.server import free_port
 
 FULL = os.environ.get("AAP_KILLS") == "full"
@@ -32,15 +32,9 @@ DEATHS = 100 if FULL else 3
 VICTIMS = ("web", "celery", "receiver")
 SEED = 20_262
 PATIENCE = 300.0  # seconds for what is certain to come, however slow the machine
-SETUP = """
-import io, json
-from django.core.management import call_command
-
-def run(*words):
-    out = io.StringIO()
-    call_command(*words, "--json", stdout=out)
-    return json.loads(out.getvalue())
-
+SETUP = (
+    COMMANDS
+    + """
 run("create_organization", "Acme")
 run("create_user", "owner@example.com", "--role", "owner")
 run("create_user", "ann@example.com", "--role", "approver")
@@ -49,6 +43,7 @@ run("set_permission", "support-bot", "stripe.refund.large", "--effect", "ask", "
 made = run("create_provisioner_token", "--agent", "support-bot")
 print(json.dumps(made | run("create_access_token", "ann@example.com", "--scope", "approvals:decide")))
 """
+)
 
 
 class Harness:

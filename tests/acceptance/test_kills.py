@@ -15,21 +15,15 @@ import pytest
 
 from audit.ids import read_id
 from audit.leaf import leaf_hash
-from tests.acceptance.whole import Whole
+from tests.acceptance.whole import COMMANDS, Whole
 
 SEED = 20_260
 CHECKS, CLAIMS, THREADS = 200, 24, 8
 ROUNDS = ["web worker", "postgres", "celery", "web worker, postgres", "celery, valkey", "postgres, web"]
 RECOVERS, EXPIRES, GIVES_UP = 30.0, 60.0, 120.0  # seconds
-SETUP = """
-import io, json
-from django.core.management import call_command
-
-def run(*words):
-    out = io.StringIO()
-    call_command(*words, "--json", stdout=out)
-    return json.loads(out.getvalue())
-
+SETUP = (
+    COMMANDS
+    + """
 run("create_organization", "Acme")
 run("create_user", "owner@example.com", "--role", "owner")
 run("create_user", "approver@example.com", "--role", "approver")
@@ -40,6 +34,7 @@ key = run("create_api_key", "--agent", "support-bot", "--mode", "live")
 token = run("create_access_token", "approver@example.com", "--scope", "approvals:decide")
 print(json.dumps({"key": key["api_key"], "token": token["access_token"]}))
 """
+)
 
 
 @dataclass

@@ -23,7 +23,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from audit.ids import read_id, show_id
-from tests.acceptance.whole import Whole
+from tests.acceptance.whole import COMMANDS, Whole
 from tests.notifications.conftest import Desk, Receiver
 from tests.server import free_port
 from warden.embedded import processes
@@ -35,15 +35,9 @@ AGENTS, PAUSE = (8, 1.6) if IN_FULL else (4, 4.0)  # PAUSE: seconds between an a
 TOLD, ALL_TOLD = 30.0, 300.0  # seconds after the broker's return; at the end
 CHECKS, ROUNDS = (2_000, 5) if IN_FULL else (600, 3)
 SEED = 20_261
-SETUP = """
-import io, json
-from django.core.management import call_command
-
-def run(*words):
-    out = io.StringIO()
-    call_command(*words, "--json", stdout=out)
-    return json.loads(out.getvalue())
-
+SETUP = (
+    COMMANDS
+    + """
 run("create_organization", "Acme")
 run("create_user", "owner@example.com", "--role", "owner")
 for name in ("ann", "bob"):
@@ -55,6 +49,7 @@ run("create_channel", "webhook", "Orders", %r)
 key = run("create_api_key", "--agent", "support-bot", "--mode", "live")
 print(json.dumps({"key": key["api_key"]}))
 """
+)
 DECIDERS = {"ann@example.com", "bob@example.com"}
 
 

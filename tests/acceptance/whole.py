@@ -17,6 +17,16 @@ from warden.embedded.postgres import Postgres
 from warden.embedded.run import REPOSITORY
 
 OURS = re.compile(r"DATABASE_|REDIS_|WARDEN_|SITE_URL|SECRET_KEY|DJANGO_|STATIC_|GATEWAY_|EMAIL_|PORT$|HOST$")
+# For `manage shell`: run(…) runs a command of Warden and reads its answer.
+COMMANDS = """
+import io, json
+from django.core.management import call_command
+
+def run(*words):
+    out = io.StringIO()
+    call_command(*words, "--json", stdout=out)
+    return json.loads(out.getvalue())
+"""
 
 
 class Whole:

@@ -1,9 +1,6 @@
 """A paused run of a real framework goes on because Warden's worker told its receiver, over HTTP, signed."""
 
 import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,22 +25,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def worker(django_db_setup: None, tmp_path: Path) -> Iterator[None]:
     """The worker that delivers, as it runs beside the server."""
-    command = [sys.executable, "-m", "celery", "-A", "warden", "worker", "--concurrency", "1", "--without-gossip"]
-    environment = {
-        "DJANGO_SETTINGS_MODULE": "warden.settings",
-        "DATABASE_URL": servers.test_database_url(),
-        "WARDEN_HOME": str(tmp_path),
-        "WEBHOOK_ALLOW_PRIVATE_NETWORKS": "127.0.0.0/8",
-    }
-    with (tmp_path / "worker.log").open("wb") as out:
-        process = subprocess.Popen(
-            [*command, "--without-mingle"], env=os.environ | environment, stdout=out, stderr=out, start_new_session=True
-        )
-    try:
+    with servers.celery_worker(tmp_path, 1, WEBHOOK_ALLOW_PRIVATE_NETWORKS="127.0.0.0/8"):
         yield
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
 
 
 @pytest.fixture

@@ -1,9 +1,5 @@
 """What the worker's processes count is in the sum that the web server tells."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,22 +18,8 @@ from warden.embedded.run import counts_folder
 @pytest.fixture
 def worker(counts: Path, tmp_path: Path) -> Iterator[None]:
     """A Celery worker with two processes, counting into the same folder."""
-    command = [sys.executable, "-m", "celery", "-A", "warden", "worker", "--concurrency", "2", "--without-gossip"]
-    environment = {
-        "DJANGO_SETTINGS_MODULE": "warden.settings",
-        "DATABASE_URL": servers.test_database_url(),
-        "PROMETHEUS_MULTIPROC_DIR": str(counts),
-        "WARDEN_HOME": str(tmp_path),
-    }
-    with (tmp_path / "worker.log").open("wb") as out:
-        process = subprocess.Popen(
-            [*command, "--without-mingle"], env=os.environ | environment, stdout=out, stderr=out, start_new_session=True
-        )
-    try:
+    with servers.celery_worker(tmp_path, 2, PROMETHEUS_MULTIPROC_DIR=str(counts)):
         yield
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
 
 
 @pytest.mark.django_db(transaction=True)
