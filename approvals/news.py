@@ -32,7 +32,7 @@ EVENTS = {
     "approval.approved": "A request was approved",
     "approval.denied": "A request was denied",
     "approval.expired": "A request expired, undecided",
-    "approval.cancelled": "An agent gave a request up",
+    "approval.cancelled": "A request was cancelled: the agent gave it up, or was banned",
     "approval.claimed": "An agent took an approval, and acts on it",
 }
 _OPENINGS = {
@@ -44,7 +44,7 @@ _OPENINGS = {
     "approval.approved": "Approved: {agent} may {what}.",
     "approval.denied": "Denied: {agent} may not {what}.",
     "approval.expired": "Expired, undecided: {agent} may not {what}.",
-    "approval.cancelled": "{agent} gave up its request to {what}.",
+    "approval.cancelled": "Cancelled: {agent} may not {what}.",
     "approval.claimed": "{agent} took the approval, and goes on to {what}.",
 }
 

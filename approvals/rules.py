@@ -149,7 +149,7 @@ def check_change(case: Case, now: datetime) -> None:
     if state == states.EXPIRED:
         raise Conflict(f"This request expired at {_clock(case.expires_at)}, undecided.", "expired")
     if state == states.CANCELLED:
-        raise Conflict("The agent gave this request up; there is nothing left to decide.", "cancelled")
+        raise Conflict("This request was cancelled; there is nothing left to decide.", "cancelled")
     word = states.STATES[state].lower()
     who = f" by {case.decided_by}" if case.decided_by else ""
     when = f" at {_clock(case.decided_at)}" if case.decided_at else ""

@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections import Counter as count
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
@@ -248,7 +249,7 @@ def write() -> None:
     observe(EXTERNAL_OPA_SECONDS, _taken(_seconds_outside))
     while _svid_ttls:
         agent, seconds = _svid_ttls.popitem()
-        SVID_TTL.labels(agent).set(seconds)
+        labelled(SVID_TTL, agent).set(seconds)
     observe(DURATION, _taken(_seconds))
     observe(BATCH_SIZE, _taken(_batches))
     observe(COMMIT, _taken(_commits))
@@ -263,13 +264,13 @@ def _taken[T](happened: list[T]) -> list[T]:
     return taken
 
 
-_children: dict[Counter, dict[tuple[str, ...], Counter]] = {}
+_children: dict[Counter | Gauge, dict[tuple[str, ...], Any]] = {}
 
 
-def labelled(metric: Counter, *labels: str) -> Counter:
-    """The counter with these labels. Those past LABEL_SETS lose all but the result, which is one of a few words."""
+def labelled[M: (Counter, Gauge)](metric: M, *labels: str) -> M:
+    """The metric with these labels. Those past LABEL_SETS lose all but the result, which is one of a few words."""
     children = _children.setdefault(metric, {})
-    child = children.get(labels)
+    child: M | None = children.get(labels)
     if child is None:
         if len(children) >= LABEL_SETS:
             kept = labels[-1:] if metric is CHECKS else ()

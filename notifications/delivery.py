@@ -45,7 +45,8 @@ def due(limit: int = 200) -> list[uuid.UUID]:
     However long the queue is, somebody hears of each event before everybody hears of those before it: most of them are
     the first of their announcement, the longest due of them first. The rest are the longest due of all.
     """
-    ids = _sendable(database_now()).order_by("due_at").values_list("id", flat=True)
+    # What rested together comes back together: the oldest of it first, so that its attempts come to an end.
+    ids = _sendable(database_now()).order_by("due_at", "id").values_list("id", flat=True)
     others = max(limit // OTHERS, 1)
     found = list(ids.filter(is_first=True)[: limit - others])
     return found + list(ids.exclude(id__in=found)[: limit - len(found)])
@@ -138,20 +139,30 @@ def _failed(delivery: Delivery, error: TransportError, milliseconds: int) -> Non
         else:
             mine = _held(delivery).update(due_at=due_at, leased_until=None, error=said)
         if mine and delivery.is_first:  # so nobody was told by it: whoever else is to hear of this comes as early
-            Delivery.objects.filter(announcement=delivery.announcement_id, state=Delivery.State.DUE).update(
-                is_first=True
-            )
-        if mine and error.silent and delivery.instance_id:  # each attempt may keep a worker, whom others need
-            rested = database_now() + min(pause, REST)
-            others = Delivery.objects.filter(instance=delivery.instance_id, state=Delivery.State.DUE, due_at__lt=rested)
-            free = others.filter(leased_until=None).select_for_update(skip_locked=True)
-            Delivery.objects.filter(id__in=list(free.values_list("id", flat=True))).update(due_at=rested)
-        if mine and error.disable and delivery.channel_id:
+            others = Delivery.objects.filter(announcement=delivery.announcement_id, state=Delivery.State.DUE)
+            others.filter(is_first=False).update(is_first=True)
+        if mine and error.silent:  # each attempt may keep a worker, whom others need
+            _rest(delivery, database_now() + min(pause, REST))
+        unheard = error.silent and error.retry_after is None and delivery.transport == "webhook"
+        if mine and delivery.channel_id and (error.disable or (given_up and unheard)):
             disabling.disable(delivery.channel_id, address=delivery.address, because=said)
         _attempted(delivery, milliseconds, said, succeeded=False)
     metrics.attempted(delivery, "given_up" if given_up else "failed")
     if given_up:
         log.warning("a message was given up", delivery=str(delivery.id), error=said)
+
+
+def _rest(delivery: Delivery, until: datetime) -> None:
+    """Has what else is for the receiver of this message wait until then: an instance's, a channel's, Slack's, or the
+    one mail server."""
+    same = {
+        "aap": Q(instance=delivery.instance_id),
+        "webhook": Q(channel=delivery.channel_id),
+        "slack": Q(organization=delivery.organization_id),
+    }.get(delivery.transport, Q())
+    others = Delivery.objects.filter(same, transport=delivery.transport, state=Delivery.State.DUE, due_at__lt=until)
+    free = others.filter(leased_until=None).select_for_update(skip_locked=True)
+    Delivery.objects.filter(id__in=list(free.values_list("id", flat=True))).update(due_at=until)
 
 
 def _attempted(delivery: Delivery, milliseconds: int, answer: str, *, succeeded: bool) -> None:

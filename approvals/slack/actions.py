@@ -28,6 +28,7 @@ from notifications.slack.client import AT_ONCE, SlackError, call, token_of
 
 LISTED = 10
 _TS = re.compile(r"[0-9]{1,16}\.[0-9]{1,12}", re.ASCII)  # Slack's name of a message in its channel
+UNLINKED = "Warden does not know any more who you are. Click the button on the card again: you get a link to log in by."
 ELSEWHERE = "This request is not in Warden any more."
 
 
@@ -118,7 +119,7 @@ def _submitted(app: SlackApp, payload: Mapping[str, Any]) -> Reply:
         user = person(app, Clicker.of(payload))
         approval = _review(app, approval, user, verdict, modals.reason_of(view), digest)
     except Unable as unable:
-        return Reply(modals.refused(unable.text))
+        return Reply(modals.refused(UNLINKED if unable.url else unable.text))
     except rules.Refused as refused:
         return Reply(modals.refused(refused.reason))
     return Reply(modals.said(_came_to(approval, verdict)))
@@ -165,7 +166,7 @@ def _open(app: SlackApp, payload: Mapping[str, Any], view: dict[str, Any]) -> No
 def _listed(approval: Approval) -> dict[str, Any]:
     label = {"type": "plain_text", "text": "Open", "emoji": False}
     button = {"type": "button", "action_id": "warden_open", "text": label, "url": url_of(approval)}
-    text = f"{sentence_of(approval)[:2_500]}\n{approval.risk} risk, decide by {clock(approval.expires_at)}"
+    text = f"{sentence_of(approval)[:1_000]}\n{approval.risk} risk, decide by {clock(approval.expires_at)}"
     return cards.section(text) | {"accessory": button}
 
 

@@ -4,6 +4,7 @@ All that an agent wrote stands in plain_text, escaped, with hidden characters sp
 link. Who clicks has seen the whole request, or gets no button: what does not fit is decided in Warden.
 """
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,8 @@ from notifications.slack.cards import Card, section
 
 LIMIT = 3_000  # characters of a text object
 FIELD = 2_000  # of one in a list of fields
+MESSAGE = 12_000  # of all blocks as JSON: Slack, which does not say so, refuses more than about 13,000
+SHORT = 300  # of what is told beside the request, or of its parts where the whole does not fit
 CONFIRM = 300  # of the text of a confirmation
 APPROVE, DENY, OPEN = "warden_approve", "warden_deny", "warden_open"
 VERDICTS: dict[str, rules.Verdict] = {APPROVE: "approve", DENY: "deny"}
@@ -42,26 +45,23 @@ def card_of(approval: Approval, now: datetime) -> Card:
     """The card as of `now`, the database's clock."""
     state = rules.current_state(approval.state, approval.deadline, now)
     is_open = state == states.PENDING
-    facts, context, reasoning = _facts(approval), drawn(laid_out(approval.context), lines=True), _reasoning(approval)
-    what = sentence_of(approval)
-    longest = max(len(context), len(reasoning), len(what))
-    short = longest <= LIMIT and max(len(field["text"]) for field in facts) <= FIELD
-    fits = short and not approval.is_covered
-    blocks = [section(_cut(what, LIMIT)), {"type": "section", "fields": [_short(field) for field in facts]}]
+    facts, what = _facts(approval), sentence_of(approval)
+    whole, ended = _whole(approval, what, facts), [] if is_open else [_small(end) for end in endings(approval, state)]
+    fits = _fits([*whole, *ended]) and not approval.is_covered
     if fits:
-        blocks += [section(reasoning)] if reasoning else []
-        blocks += [_small("The request, exactly:"), section(context)]
-    elif approval.is_covered:
-        blocks.append(_small("Values of it are withheld or encrypted: read it in Warden."))
+        blocks = whole
     else:
-        blocks.append(_small(f"Too long for Slack ({len(approval.context):,} characters): read it whole in Warden."))
+        length = f"Too long for Slack ({len(approval.context):,} characters): read it whole in Warden."
+        why = "Values of it are withheld or encrypted: read it in Warden." if approval.is_covered else length
+        short = [field | {"text": _cut(field["text"], SHORT)} for field in facts]
+        blocks = [section(_cut(what, 2 * SHORT)), {"type": "section", "fields": short}, _small(why)]
     if is_open:
         here = fits and not _decided_elsewhere(approval)
         if fits and not here:
             blocks.append(_small("Its rule wants it decided in Warden."))
         blocks.append({"type": "actions", "elements": [*(_buttons(approval) if here else []), _open(approval)]})
     else:
-        blocks += [_small(ending) for ending in endings(approval, state)]
+        blocks += ended
     return Card(text=_line(approval, state), blocks=blocks, is_open=is_open)
 
 
@@ -98,13 +98,13 @@ def endings(approval: Approval, state: str) -> list[str]:
     if state == states.EXPIRED:
         return [f"Expired at {at}: nobody decided in time."]
     if state == states.CANCELLED:
-        return [f"Cancelled at {at}: the agent gave it up."]
+        return [f"Cancelled at {at}. {drawn(approval.reason) or 'The agent gave it up'}."]
     word = "approve" if state == states.APPROVED else "deny"
     said = [f"{states.STATES[state]} by {drawn(approval.decided_by_label)} at {at}."]
     counted = Review.objects.filter(approval=approval, verdict=word, voided_at=None)
     for review in counted.select_related("user").order_by("id")[:10]:
         if review.reason:
-            said.append(f"{drawn(review.user.email)}: {drawn(review.reason)}")
+            said.append(f"{drawn(review.user.email)}: {_cut(drawn(review.reason), SHORT)}")
     if approval.claimed_at:
         said.append(f"The agent took it at {clock(approval.claimed_at)}.")
     return said
@@ -188,8 +188,25 @@ def _plain(text: str) -> dict[str, Any]:
     return {"type": "plain_text", "text": text, "emoji": False}
 
 
-def _short(field: dict[str, Any]) -> dict[str, Any]:
-    return field | {"text": _cut(field["text"], FIELD)}
+def _whole(approval: Approval, what: str, facts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All of the request, and nothing cut."""
+    context, reasoning = drawn(laid_out(approval.context), lines=True), _reasoning(approval)
+    blocks = [section(what), {"type": "section", "fields": facts}]
+    blocks += [section(reasoning)] if reasoning else []
+    return [*blocks, _small("The request, exactly:"), section(context)]
+
+
+def _fits(blocks: list[dict[str, Any]]) -> bool:
+    """Whether Slack takes them, beside a line and the buttons."""
+    texts = [(block["text"]["text"], LIMIT) for block in blocks if "text" in block]
+    texts += [(field["text"], FIELD) for block in blocks for field in block.get("fields", ())]
+    short = all(_length(text) <= limit for text, limit in texts)
+    return short and _length(json.dumps(blocks, ensure_ascii=False)) <= MESSAGE
+
+
+def _length(text: str) -> int:
+    """Its characters, where one outside the first 65,536 counts for two: so that it is never more than Slack counts."""
+    return len(text) + sum(character > "\uffff" for character in text)
 
 
 def _small(text: str) -> dict[str, Any]:

@@ -16,8 +16,10 @@ from approvals.slack.actions import Reply
 from approvals.slack.verify import Forged, check, read, take, workspace
 from notifications.models import SlackApp
 from notifications.slack.apps import identify
+from notifications.slack.client import within
 
 log = structlog.get_logger(__name__)
+BUDGET = 2.5  # seconds for what we ask of Slack meanwhile: it waits three for our answer
 Handler = Callable[[SlackApp, Mapping[str, Any]], Reply]
 
 
@@ -30,20 +32,25 @@ def _door(handle: Handler) -> Callable[[HttpRequest], HttpResponse]:
     @require_POST
     def view(request: HttpRequest) -> HttpResponse:
         try:
-            signed = read(request)
-            with transaction.atomic():
-                call = check(signed)
-                if call.app is None:
-                    return JsonResponse({"challenge": str(call.payload.get("challenge", ""))[:200]})
-                reply = handle(call.app, call.payload) if call.is_new else Reply()
+            with within(BUDGET):
+                return _answer(request, handle)
         except Forged as forged:
             log.warning("a request that is not Slack's", why=str(forged), path=request.path)
             return HttpResponse(status=401)
-        if reply.after:
-            reply.after()
-        return JsonResponse(reply.body) if reply.body else HttpResponse(status=200)
 
     return view
+
+
+def _answer(request: HttpRequest, handle: Handler) -> HttpResponse:
+    signed = read(request)
+    with transaction.atomic():
+        call = check(signed)
+        if call.app is None:
+            return JsonResponse({"challenge": str(call.payload.get("challenge", ""))[:200]})
+        reply = handle(call.app, call.payload) if call.is_new else Reply()
+    if reply.after:
+        reply.after()
+    return JsonResponse(reply.body) if reply.body else HttpResponse(status=200)
 
 
 interactions = _door(actions.interaction)

@@ -10,7 +10,7 @@ from slack_sdk.webhook import WebhookClient
 
 from notifications.models import SlackApp
 from notifications.slack.cards import escape, section
-from notifications.slack.client import AT_ONCE, SlackError, call, token_of
+from notifications.slack.client import AT_ONCE, SlackError, call, check_time, token_of
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +31,7 @@ def whisper(app: SlackApp, payload: Mapping[str, Any], text: str, url: str = "")
     address = payload.get("response_url")
     try:
         if isinstance(address, str) and _is_slacks(address):
+            check_time(AT_ONCE)
             client = WebhookClient(address, timeout=AT_ONCE, retry_handlers=[])
             answer = client.send_dict(message | {"replace_original": False})
             if answer.status_code == 200:

@@ -12,10 +12,11 @@ from django.db import IntegrityError, transaction
 from accounts.by import By, check_by, tell
 from accounts.models import Organization
 from accounts.names import clean_name
+from accounts.rules import Refused
 from audit.ids import show_id
 from audit.leaf import timestamp
 from notifications.alerts import measures
-from notifications.models import AlertRule, Channel
+from notifications.models import AlertRule, Announcement, Channel
 
 FIELDS = ("name", "measure", "threshold", "window_minutes", "severity", "is_active", "muted_until")
 LONGEST_WINDOW = 1_440  # minutes; a longer one would read more of the record than a look every few seconds may
@@ -87,11 +88,22 @@ def change(*, rule: AlertRule, by: By, channels: Iterable[uuid.UUID] | None = No
 
 
 def delete(*, rule: AlertRule, by: By) -> None:
-    """Deletes a rule and the history of its alerts; the record keeps both. Raises Refused."""
+    """Deletes a rule and the history of its alerts; the record keeps both. Raises Refused, also while it fires."""
     with transaction.atomic():
         rule = _locked(rule, by)
+        if _is_owed_an_end(rule):
+            raise Refused("It fires, and who was told would never hear that it is over. Switch it off, then delete it.")
         _record("delete", rule, by, before=facts(rule))
         rule.delete()
+
+
+def _is_owed_an_end(rule: AlertRule) -> bool:
+    """Whether somebody was told that it fires, and nobody yet that it no longer does."""
+    last = rule.alerts.exclude(told_at=None).first()
+    if last is None:
+        return False
+    news = Announcement.objects.filter(organization=rule.organization, target=show_id("alt", last.pk))
+    return last.resolved_at is None or news.filter(fanned_out_at=None).exists()
 
 
 def facts(rule: AlertRule) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Least, Now
 
 from accounts.by import By, check_by, tell
 from accounts.models import Organization, Team
@@ -44,7 +45,10 @@ def create(
 
 
 def change(*, channel: Channel, by: By, **fields: Any) -> Channel:
-    """Changes the fields that are given, and records each from what to what. Raises Refused, ValidationError."""
+    """Changes the fields that are given, and records each from what to what. Raises Refused, ValidationError.
+
+    What it is still owed goes to the new address.
+    """
     with transaction.atomic():
         channel = _fresh(channel, by)
         before = _shown(channel)
@@ -61,6 +65,10 @@ def change(*, channel: Channel, by: By, **fields: Any) -> Channel:
                     channel.save(update_fields=list(changes))
             except IntegrityError as error:
                 raise _taken(channel) from error
+            if "address" in changes:
+                owed = Delivery.objects.filter(channel=channel, state=Delivery.State.DUE)
+                owed.update(address=channel.address, due_at=Least("due_at", Now()))
+                hints.poke()
             _tell("change", channel, by, changes=changes)
     return channel
 
@@ -87,7 +95,7 @@ def enable(*, channel: Channel, by: By) -> int:
         Channel.objects.filter(pk=channel.pk).update(is_active=True, disabled_at=None, disabled_because="")
         missed = Delivery.objects.filter(channel=channel, state=Delivery.State.FAILED, attempts_made__at__gte=since)
         again = Delivery.objects.filter(pk__in=missed.values("pk")).update(
-            state=Delivery.State.DUE, attempts=0, due_at=database_now()
+            state=Delivery.State.DUE, attempts=0, due_at=database_now(), address=channel.address
         )
         _tell("enable", channel, by, again=again)
         hints.poke()

@@ -28,7 +28,9 @@ def retry(*, delivery: Delivery, by: By) -> Delivery:
         now = database_now()
         if delivery.until and delivery.until <= now:
             raise Refused("The time in which this could be delivered is over: the client has to ask by itself.")
-        values = {"state": Delivery.State.DUE, "due_at": now}
+        values: dict[str, Any] = {"state": Delivery.State.DUE, "due_at": now}
+        if delivery.channel:
+            values["address"] = delivery.channel.address  # which may have been changed since
         if delivery.state == Delivery.State.FAILED:
             values["attempts"] = 0
         Delivery.objects.filter(pk=delivery.pk).update(**values)  # the lease of a worker that has it now stands

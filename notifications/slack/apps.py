@@ -10,6 +10,7 @@ from accounts.models import Membership, Organization
 from accounts.rules import Refused
 from audit.ids import show_id
 from audit.leaf import SYSTEM
+from notifications import disabling
 from notifications.models import Channel, SlackApp
 from notifications.slack.client import AT_ONCE, SlackError, ask, token_of
 from notifications.vault import Unopenable, seal, unseal
@@ -67,7 +68,10 @@ def disconnect(*, organization: Organization, by: By) -> None:
 
 
 def disable(app: SlackApp, because: str) -> None:
-    """Nothing is sent and no click counts until somebody connects it again: Slack told us that the token is void."""
+    """Nothing is sent and no click counts until somebody connects it again: Slack told us that the token is void.
+
+    Its channels are disabled with it, so that the admins hear of it by mail before anybody misses a card.
+    """
     with transaction.atomic():
         changed = SlackApp.objects.filter(id=app.id, is_active=True, bot_token=app.bot_token).update(
             is_active=False, disabled_because=because[:500]
@@ -75,6 +79,9 @@ def disable(app: SlackApp, because: str) -> None:
         if changed:
             target = show_id("slk", app.id)
             tell("slack:disable", organization=app.organization, by=SYSTEM, target=target, because=because[:500])
+            mine = Channel.objects.filter(organization=app.organization, transport="slack", is_active=True)
+            for channel in mine.order_by("id"):
+                disabling.disable(channel.id, address=channel.address, because=because)
 
 
 def identity(bot_token: str) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def section(text: str) -> dict[str, Any]:
 
 
 def _parts(text: str, size: int = 2_900) -> list[str]:
-    return [text[at : at + size] for at in range(0, min(len(text), size * 10), size)] or [" "]
+    return [text[at : at + size] for at in range(0, min(len(text), size * 4), size)] or [" "]
 
 
 @contextmanager

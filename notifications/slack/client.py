@@ -1,6 +1,11 @@
 """Slack's Web API through slack-sdk: one way in, one error out, no second try behind our back."""
 
 import http.client
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +18,7 @@ from notifications.vault import Unopenable, unseal
 
 PATIENCE = 6  # seconds for a message: three calls of one delivery fit into its lease
 AT_ONCE = 1  # seconds where somebody waits for us: Slack wants its answer within three
+_end: ContextVar[float] = ContextVar("_end", default=math.inf)  # time.monotonic() by which calls to Slack are over
 
 # What will not get better by itself, in words for the admins of the organization.
 CREDENTIALS = {
@@ -52,6 +58,22 @@ class SlackError(Exception):
         return self.code in CHANNELS
 
 
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Inside, calls to Slack take so long in all: one that could not end by then is not begun."""
+    token = _end.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _end.reset(token)
+
+
+def check_time(timeout: int) -> None:
+    """Raises SlackError where a call of so many seconds could last longer than it may (see `within`)."""
+    if time.monotonic() + timeout > _end.get():
+        raise SlackError("unreachable", "Slack is too slow at the moment.")
+
+
 def token_of(app: SlackApp) -> str:
     """The bot token. Raises SlackError where SECRET_KEY changed since it was stored."""
     try:
@@ -67,11 +89,13 @@ def web_client(token: str | None, *, timeout: int = PATIENCE) -> WebClient:
 
 def call(token: str | None, method: str, *, timeout: int = PATIENCE, **arguments: Any) -> dict[str, Any]:
     """Calls a method that takes JSON, and returns its answer. Raises SlackError."""
+    check_time(timeout)
     return _api(web_client(token, timeout=timeout), method, json=arguments)
 
 
 def ask(token: str | None, method: str, *, timeout: int = PATIENCE, **arguments: Any) -> dict[str, Any]:
     """As call(), for the methods that read: those take a form. Raises SlackError."""
+    check_time(timeout)
     return _api(web_client(token, timeout=timeout), method, params=arguments)
 
 

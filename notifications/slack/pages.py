@@ -70,8 +70,8 @@ def settings_page(request: MemberRequest) -> HttpResponse:
     form = SlackForm(request.POST if request.method == "POST" else None, is_connected=app_now is not None)
     if request.method == "POST" and not may_write:
         raise PermissionDenied("Only owners and admins connect Slack.")
-    if request.method == "POST" and from_environment:
-        raise PermissionDenied("The environment configures Slack here.")
+    if request.method == "POST":
+        _check_by_hand(request)
     if request.method == "POST" and form.is_valid():
         with told_in(form):
             app = apps.connect(organization=request.organization, by=request.membership, **form.cleaned_data)
@@ -100,6 +100,7 @@ def settings_page(request: MemberRequest) -> HttpResponse:
 @requires("settings:write")
 def disconnect(request: MemberRequest) -> HttpResponse:
     """Asks, then forgets the installation."""
+    _check_by_hand(request)
     app = SlackApp.objects.filter(organization=request.organization).first()
     if app is None:
         return redirect("slack:settings")
@@ -115,6 +116,7 @@ def disconnect(request: MemberRequest) -> HttpResponse:
 @requires("settings:write")
 def install(request: MemberRequest) -> HttpResponse:
     """To Slack's own page, with a state that this session alone can bring back, once."""
+    _check_by_hand(request)
     if not settings.SLACK_CLIENT_ID:
         return redirect("slack:settings")
     state = secrets.token_urlsafe(32)
@@ -134,6 +136,7 @@ def install(request: MemberRequest) -> HttpResponse:
 @requires("settings:write")
 def oauth(request: MemberRequest) -> HttpResponse:
     """Slack sends the admin back here with a code, which is worth a bot token."""
+    _check_by_hand(request)
     kept = request.session.pop(STATE, None) or {}
     given = request.GET.get("state", "")
     if not kept or not constant_time_compare(kept["state"], given):
@@ -153,6 +156,13 @@ def oauth(request: MemberRequest) -> HttpResponse:
     except (Refused, SlackError) as error:
         messages.error(request, str(error))
     return redirect("slack:settings")
+
+
+def _check_by_hand(request: MemberRequest) -> None:
+    try:
+        apps.check_by_hand(request.organization)
+    except Refused as refused:
+        raise PermissionDenied(str(refused)) from refused
 
 
 def _token(code: str) -> str:

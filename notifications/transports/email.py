@@ -60,7 +60,7 @@ def hand_over(message: EmailMultiAlternatives) -> str:
         said_no = _refused(error.smtp_code, error.smtp_error)
         raise TransportError(said_no, permanent=_is_permanent(error.smtp_code)) from error
     except (smtplib.SMTPException, OSError) as error:
-        raise TransportError(f"The mail server could not be reached: {error}"[:500]) from error
+        raise TransportError(f"The mail server could not be reached: {error}"[:500], silent=True) from error
     except ValueError as error:  # an address or a header that no server would take
         raise TransportError(f"The message cannot be sent: {error}"[:500], permanent=True) from error
     return said[-1] if said else "Kept as a file: no mail server is configured."

@@ -8,7 +8,7 @@ class TransportError(Exception):
 
     `permanent`: trying again cannot help. `retry_after`: not before that, as the other side asked. `disable`: the
     channel itself is gone or its credentials are void, and nothing should be sent to it until somebody mends it.
-    `silent`: the other side was not heard, and may not be for its other messages either.
+    `silent`: the other side was not heard, or asks to be left in peace; what else is for it rests a little too.
     """
 
     def __init__(

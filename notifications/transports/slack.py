@@ -24,7 +24,13 @@ def send(delivery: Delivery) -> str:
         if error.of_credentials:
             apps.disable(app, str(error))
         final = error.of_credentials or error.of_channel
-        raise TransportError(str(error), permanent=final, retry_after=error.retry_after, disable=final) from error
+        raise TransportError(
+            str(error),
+            permanent=final,
+            retry_after=error.retry_after,
+            disable=final,
+            silent=error.code in {"unreachable", "ratelimited"},
+        ) from error
 
 
 def _send(app: SlackApp, delivery: Delivery) -> str:

@@ -55,7 +55,7 @@ def send(delivery: Delivery) -> str:
     except http.BadAddress as error:
         raise TransportError(str(error), disable=True) from error
     except http.Unreachable as error:
-        raise TransportError(str(error)) from error
+        raise TransportError(str(error), silent=True) from error
     said = words_of(answer)
     if 200 <= answer.status < 300:
         return said
@@ -70,7 +70,8 @@ def _refusal(answer: http.Answer, said: str, attempts: int, now: datetime) -> Tr
     if answer.status == 410:
         return TransportError(said, disable=True)
     if answer.status >= 500 or answer.status in (408, 425, 429):
-        return TransportError(said, retry_after=retry_after(answer.headers.get("retry-after", ""), now))
+        asked = retry_after(answer.headers.get("retry-after", ""), now)
+        return TransportError(said, retry_after=asked, silent=asked is not None)
     is_redirect = 300 <= answer.status < 400
     enough = attempts >= GIVE_UP_REFUSED
     return TransportError(

@@ -13,7 +13,7 @@ import httpx
 import psycopg
 import pytest
 
-from audit.ids import read_id
+from audit.ids import read_id, show_id
 from audit.leaf import leaf_hash
 from tests.acceptance.whole import COMMANDS, Whole
 
@@ -21,6 +21,12 @@ SEED = 20_260
 CHECKS, CLAIMS, THREADS = 200, 24, 8
 ROUNDS = ["web worker", "postgres", "celery", "web worker, postgres", "celery, valkey", "postgres, web"]
 RECOVERS, EXPIRES, GIVES_UP = 30.0, 60.0, 120.0  # seconds
+SOON = 30.0  # seconds, for what is swept every five, on a machine that has much to do
+WAITING = "SELECT id FROM approvals_approval WHERE state = 'pending' AND reminders_sent = 0 ORDER BY id LIMIT 2"
+TOLD = (
+    "SELECT kind FROM audit_event WHERE kind LIKE 'system:%%'"
+    " AND (target = %s OR (kind LIKE 'system:alert:%%' AND body LIKE %s)) ORDER BY id"
+)
 SETUP = (
     COMMANDS
     + """
@@ -206,6 +212,33 @@ def what_is_overdue_expires(moot: list[str], database: psycopg.Connection[Any]) 
     query = "SELECT count(*) FROM approvals_approval WHERE id = ANY(%s) AND state <> 'expired'"
     while (row := database.execute(query, [ids]).fetchone()) != (0,):
         assert time.monotonic() < until, f"{row} are pending still"
+        time.sleep(0.2)
+
+
+def test_what_fell_due_while_nothing_ran_happens_right_after_the_start(warden: Whole) -> None:
+    """And an alert that fired before fires no second time, and resolves once."""
+    with psycopg.connect(warden.database_url, autocommit=True) as database:
+        told(database, "Backlog", ["system:alert:fire"], EXPIRES)  # more than ten requests wait
+        late, half = (row[0] for row in database.execute(WAITING).fetchall())
+        database.execute("UPDATE approvals_approval SET expires_at = now() + interval '5 s' WHERE id = %s", [late])
+        database.execute("UPDATE approvals_approval SET remind_at = now() + interval '5 s' WHERE id = %s", [half])
+        stopped = time.monotonic()
+    assert warden.stop() == 0
+    assert warden.alive() == []
+    time.sleep(max(0.0, stopped + 6 - time.monotonic()))
+    warden.start()
+    with psycopg.connect(warden.database_url, autocommit=True) as database:
+        told(database, show_id("apr", late), ["system:approval:expired"], SOON)
+        told(database, show_id("apr", half), ["system:approval:reminded"], SOON)
+        warden.manage("set_alert_rule", "Backlog", "--threshold", "100000", "--json")
+        told(database, "Backlog", ["system:alert:fire", "system:alert:resolve"], EXPIRES)
+
+
+def told(database: psycopg.Connection[Any], of: str, kinds: list[str], seconds: float) -> None:
+    """Waits for exactly these events of the system about an approval, or an alert of that name."""
+    until = time.monotonic() + seconds
+    while (found := [row[0] for row in database.execute(TOLD, [of, f'%"named":"{of}"%']).fetchall()]) != kinds:
+        assert time.monotonic() < until, f"{found} is not {kinds}"
         time.sleep(0.2)
 
 

@@ -44,6 +44,11 @@ class Whole:
         self._environment |= settings | {"WARDEN_HOME": str(folder), "PORT": str(self.port)}
 
     def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Runs it, once more where it was stopped, until it is ready."""
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 [str(REPOSITORY / "script/run"), "--no-demo"],
@@ -58,7 +63,6 @@ class Whole:
             assert self.process.poll() is None, self.said()
             assert time.monotonic() < deadline, self.said()
             time.sleep(0.1)
-        return self
 
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:

@@ -18,6 +18,7 @@ from audit.ids import new_id
 from audit.leaf import SYSTEM, Actor, Entry
 from audit.models import Event
 from audit.record import record_all
+from notifications import delivery
 from notifications.alerts import evaluation, measures, news, rules
 from notifications.alerts.measures import Scope
 from notifications.models import Alert, AlertRule, Announcement, Channel, Delivery
@@ -146,6 +147,23 @@ def test_what_nobody_heard_of_ends_in_silence_and_a_rule_switched_off_resolves(a
     evaluation.evaluate()
     assert Alert.objects.get().resolved_at is not None
     assert news_of("alert.resolved") == []
+
+
+def test_a_rule_that_fires_is_not_deleted_before_those_who_were_told_hear_that_it_is_over(acme: Acme) -> None:  # noqa: F811
+    rule = a_rule(acme.organization, threshold=0)
+    factories.an_approval(agent=acme.bot)
+    evaluation.evaluate()
+    with pytest.raises(Refused, match="Switch it off"):
+        rules.delete(rule=rule, by=SYSTEM)
+    rules.change(rule=rule, by=SYSTEM, is_active=False)
+    evaluation.evaluate()
+    with pytest.raises(Refused):  # it resolved, and nobody was told yet
+        rules.delete(rule=rule, by=SYSTEM)
+    while delivery.fan_out():
+        pass
+    rules.delete(rule=rule, by=SYSTEM)
+    subjects = Delivery.objects.filter(address=acme.owner.email).order_by("id").values_list("subject", flat=True)
+    assert [subject.partition(":")[0] for subject in subjects] == ["Alert", "Resolved"]
 
 
 def test_backlog_oldest_and_about_to_expire(acme: Acme) -> None:  # noqa: F811

@@ -1,16 +1,19 @@
 """Webhooks: signed as Standard Webhooks says, the same at every attempt, and patient with receivers."""
 
 import json
+import socket
 from datetime import timedelta
 from email.utils import format_datetime
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from accounts.by import COMMAND_LINE
 from audit.clock import database_now
 from audit.ids import show_id
 from audit.models import Event
 from notifications import delivery
+from notifications.delivery import ATTEMPTS, REST
 from notifications.models import Attempt, Channel, Delivery
 from notifications.services import channels, deliveries
 from notifications.transports import webhook
@@ -196,6 +199,57 @@ def test_other_refusals_are_given_up_after_a_few_attempts(acme: Acme, receiver: 
     send_all()
     assert hook().state == "sent"
     assert Event.objects.filter(kind="person:delivery:retry").count() == 1
+
+
+def test_a_receiver_that_says_nothing_is_tried_by_one_message_and_keeps_no_other_channel_waiting(
+    acme: Acme, receiver: Receiver, smtp: Desk
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        url = f"http://127.0.0.1:{gone.getsockname()[1]}/"
+    dead, _ = a_channel(acme, address=url)
+    a_channel(acme, address=receiver.url)
+    for _ in range(6):
+        requested(acme)
+    send_all()
+    assert len(receiver.received) == 6
+    unheard = Delivery.objects.filter(channel=dead)
+    assert sorted(unheard.values_list("attempts", flat=True)) == [0] * 5 + [1]
+    assert all(timedelta() < row.due_at - database_now() <= REST for row in unheard.filter(attempts=0))
+
+
+def test_a_receiver_that_said_nothing_for_as_long_as_is_tried_is_disabled_and_loses_nothing(
+    acme: Acme, receiver: Receiver, smtp: Desk
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        url = f"http://127.0.0.1:{gone.getsockname()[1]}/"
+    channel, _ = a_channel(acme, address=url)
+    for _ in range(3):
+        requested(acme)
+    for _ in range(ATTEMPTS):
+        make_due()
+        send_all()
+    channel.refresh_from_db()
+    assert not channel.is_active
+    assert "could not be reached" in channel.disabled_because
+    make_due()
+    send_all()
+    assert set(Delivery.objects.filter(channel=channel).values_list("state", flat=True)) == {"failed"}
+    channels.change(channel=channel, by=COMMAND_LINE, address=receiver.url)
+    assert channels.enable(channel=channel, by=COMMAND_LINE) == 3
+    assert send_all() == 3
+    assert len(receiver.received) == 3
+
+
+def test_what_is_owed_follows_a_channel_to_its_new_address(acme: Acme, receiver: Receiver, smtp: Desk) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        url = f"http://127.0.0.1:{gone.getsockname()[1]}/"
+    channel, _ = a_channel(acme, address=url)
+    requested(acme)
+    send_all()
+    channels.change(channel=channel, by=COMMAND_LINE, address=receiver.url)
+    make_due()
+    assert send_all() == 1
+    assert hook().address == receiver.url
 
 
 def test_a_redirect_is_not_followed(acme: Acme, receiver: Receiver, smtp: Desk) -> None:

@@ -6,6 +6,7 @@ shapes. `fail` makes the next call of a method go wrong; `calls` is all that was
 
 import json
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ class FakeSlack:
     triggers: set[str] = field(default_factory=set)
     calls: list[tuple[str, Answer]] = field(default_factory=list)
     failures: dict[str, list[Error | Callable[[], None]]] = field(default_factory=lambda: defaultdict(list))
+    slow: dict[str, float] = field(default_factory=dict)  # seconds for which a method, or `response`, says nothing
     lines: list[Line] = field(default_factory=list)
     url: str = ""
     _clock: int = 1_700_000_000_000_000
@@ -195,9 +197,13 @@ def _cut() -> None:
 
 
 def check_blocks(blocks: list[Answer]) -> None:
-    """The limits of Block Kit that a message can run into: docs.slack.dev/reference/block-kit."""
+    """The limits of Block Kit that a message can run into: docs.slack.dev/reference/block-kit; that of all blocks
+    together is in no reference: github.com/slackapi/bolt-js/issues/2509.
+    """
     if len(blocks) > 50:
         raise Error("invalid_blocks")
+    if len(json.dumps(blocks, ensure_ascii=False)) > 13_000:
+        raise Error("msg_blocks_too_long")
     for block in blocks:
         match block["type"]:
             case "section":
@@ -234,7 +240,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         method = self.path.removeprefix("/api/").partition("?")[0]
-        if self.path.startswith("/response/"):
+        is_response = self.path.startswith("/response/")
+        time.sleep(self.slack.slow.get("response" if is_response else method, 0.0))
+        if is_response:
             self.slack.whispers.append(json.loads(body))
             return self._send(200, b"ok", {})
         is_json = self.headers.get("Content-Type", "").startswith("application/json")

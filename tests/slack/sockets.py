@@ -29,6 +29,10 @@ class Line:
         """The next answer. Raises queue.Empty where none comes in time."""
         return self._answers.get(timeout=seconds)
 
+    def refresh(self) -> None:
+        """Slack wants the line opened anew, as it does every few hours."""
+        self._send(TEXT, json.dumps({"type": "disconnect", "reason": "refresh_requested"}).encode())
+
     def hold(self) -> None:
         """Says hello, then reads until the client goes."""
         self._send(TEXT, json.dumps({"type": "hello", "num_connections": 1}).encode())

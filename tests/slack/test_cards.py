@@ -1,11 +1,14 @@
 """A card: posted once, drawn from the database, changed wherever the request ends."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import connection, transaction
 
-from approvals import services
+from accounts.by import COMMAND_LINE
+from approvals import containment, services
 from approvals.models import Approval
 from notifications import delivery
 from notifications.models import Announcement, Channel, Delivery, SlackPost
@@ -76,16 +79,7 @@ def test_decided_in_the_browser_the_card_says_who_when_and_why(office: Office) -
     assert "Not without &lt;a&gt; ticket" in words(office.card)
 
 
-def test_expired_the_card_says_so(office: Office) -> None:
-    approval = office.request()
-    Approval.objects.filter(id=approval.id).update(expires_at=approval.created_at - timedelta(seconds=1))
-    assert services.expire_due() == 1
-    office.deliver()
-    assert labels(office.card) == []
-    assert "nobody decided in time" in words(office.card)
-
-
-def test_cancelled_and_claimed_cards_say_so(office: Office) -> None:
+def test_a_claimed_card_says_so(office: Office) -> None:
     approval = office.request()
     decide(approval, office)
     Approval.objects.filter(id=approval.id).update(claimed_at=approval.created_at)
@@ -95,7 +89,38 @@ def test_cancelled_and_claimed_cards_say_so(office: Office) -> None:
     assert "The agent took it at" in words(office.card)
 
 
-def test_every_copy_is_updated_whatever_the_filters_of_channels(office: Office) -> None:
+def expire(approval: Approval, office: Office) -> None:
+    Approval.objects.filter(id=approval.id).update(expires_at=approval.created_at - timedelta(seconds=1))
+    assert services.expire_due() == 1
+
+
+def ban(approval: Approval, office: Office) -> None:
+    containment.follow_ban(agent=office.acme.bot, by=COMMAND_LINE)
+
+
+def click(approval: Approval, office: Office) -> None:
+    office.hand.click("UANN", office.card, "Approve")
+
+
+def dialog(approval: Approval, office: Office) -> None:
+    office.hand.click("UANN", office.card, "Deny")
+    office.hand.submit("UANN", office.slack.views[0], "Not today")
+
+
+ENDINGS: dict[Callable[[Approval, Office], None], str] = {
+    click: "Approved by ",
+    dialog: "Denied by ",
+    decide: "Approved by ",
+    partial(decide, verdict="deny", reason="No"): "Denied by ",
+    expire: "nobody decided in time",
+    ban: "Its agent was banned",
+}
+
+
+@pytest.mark.parametrize(("end", "said"), ENDINGS.items(), ids=range(len(ENDINGS)))
+def test_every_copy_follows_every_ending_whatever_the_filters_of_channels(
+    office: Office, end: Callable[[Approval, Office], None], said: str
+) -> None:
     office.slack.channels.add("C0TWO")
     Channel.objects.create(
         organization=office.acme.organization,
@@ -107,11 +132,12 @@ def test_every_copy_is_updated_whatever_the_filters_of_channels(office: Office) 
     Channel.objects.filter(id=office.channel.id).update(events=["approval.requested"])
     approval = office.request()
     assert len(office.slack.posted()) == len(office.slack.posted("C0TWO")) == 1
-    decide(approval, office)
+    end(approval, office)
     office.deliver()
     for channel in ("C0OPS", "C0TWO"):
         (card,) = office.slack.posted(channel)
         assert labels(card) == []
+        assert said in words(card)
 
 
 def test_an_update_that_changes_nothing_is_not_sent(office: Office) -> None:
@@ -182,6 +208,19 @@ def test_slack_that_asks_to_wait_is_waited_for(office: Office) -> None:
     Delivery.objects.update(due_at=due.created_at)
     office.deliver()
     assert len(office.slack.posted()) == 1
+
+
+def test_meanwhile_slack_is_asked_for_nothing_else(office: Office) -> None:
+    office.slack.fail("chat.postMessage", Error("ratelimited", status=429, headers={"Retry-After": "30"}))
+    with transaction.atomic():
+        for _ in range(5):
+            approval = factories.an_approval(agent=office.acme.bot)
+            announce([(approval.organization_id, "live", "approval.requested", approval.approval_id)])
+    office.deliver()
+    assert len(office.slack.called("chat.postMessage")) == 1
+    waits = [(row.due_at - row.created_at).total_seconds() for row in Delivery.objects.filter(transport="slack")]
+    assert all(25 < wait < 35 for wait in waits)
+    assert len(waits) == 5
 
 
 @pytest.mark.parametrize("code", ["channel_not_found", "is_archived"])
@@ -256,6 +295,37 @@ def test_the_longest_that_fits_is_whole(office: Office) -> None:
     office.request(context=context)
     assert "&amp;" * 590 in words(office.card)
     assert "Approve" in labels(office.card)
+
+
+def test_parts_that_each_fit_and_are_too_much_together_are_decided_in_warden(office: Office) -> None:
+    """Slack refuses a message of more than about 13,000 characters, however they are spread over blocks."""
+    office.request(context={f"k{number}": "" for number in range(200)}, reasoning='"' * 2_900, callee='"' * 1_900)
+    assert labels(office.card) == ["Open in Warden"]
+
+
+def test_characters_that_slack_may_count_twice_are_counted_twice(office: Office) -> None:
+    office.request(context={"body": "\U0001f4a9" * 1_600})
+    assert labels(office.card) == ["Open in Warden"]
+
+
+def test_long_reasons_keep_no_card_from_its_ending(office: Office) -> None:
+    approval = office.request(
+        context={"body": "x" * 2_900}, reasoning="y" * 2_900, callee="z" * 1_900, rule={"approvals": 2}
+    )
+    assert "Approve" in labels(office.card)
+    for person in (office.acme.approver, office.acme.colleague):
+        services.review(
+            approval_id=approval.id,
+            by=person,
+            organization=office.acme.organization,
+            verdict="approve",
+            reason="r" * 2_000,
+            digest=approval.digest,
+            via="browser",
+        )
+    assert office.deliver() == []
+    assert labels(office.card) == []
+    assert "rrr" in words(office.card)
 
 
 def test_a_test_request_says_so_and_stays_out_of_live_channels(office: Office) -> None:

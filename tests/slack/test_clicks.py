@@ -10,7 +10,7 @@ from django.test import Client
 
 from approvals.models import Approval, Review
 from audit.models import Event
-from notifications.models import SlackApp, SlackLink
+from notifications.models import Delivery, SlackApp, SlackLink
 from tests import factories
 from tests.slack.conftest import Hand, Office, furnish, labels, words
 from tests.slack.fake import Error, FakeSlack
@@ -199,6 +199,39 @@ def test_a_dialog_that_slack_does_not_open_is_said(office: Office) -> None:
     assert "did not open the dialog" in words(office.slack.whispers[-1])
 
 
+@pytest.mark.parametrize("label", ["Approve", "Deny"])
+def test_slack_is_answered_within_three_seconds_however_slow_it_is_itself(office: Office, label: str) -> None:
+    approval = office.request()
+    office.slack.slow = {"users.info": 0.8, "views.open": 5, "response": 5, "chat.postEphemeral": 5}
+    payload, began = office.hand.clicked("UANN", office.card, label), time.monotonic()
+    assert office.hand.interact(payload).status_code == 200
+    assert time.monotonic() - began < 3
+    assert state(approval) == ("approved" if label == "Approve" else "pending")
+
+
+def test_a_dialog_of_somebody_unlinked_meanwhile_says_how_to_link(office: Office) -> None:
+    approval = office.request()
+    office.hand.click("UANN", office.card, "Deny")
+    SlackLink.objects.filter(slack_user_id="UANN").delete()
+    answer = office.hand.submit("UANN", office.slack.views[0], "No")
+    assert "Click the button on the card again" in answer.json()["errors"]["reason"]
+    assert state(approval) == "pending"
+
+
+def test_on_an_enterprise_grid_the_enterprise_is_part_of_who_somebody_is(office: Office) -> None:
+    approval = office.request()
+    office.slack.enterprise = "E0GRID"
+    SlackApp.objects.update(enterprise_id="E0GRID")
+    office.hand.click("UANN", office.card, "Approve")  # linked in a workspace of the same name, outside of the Grid
+    assert "does not know who you are" in words(office.slack.whispers[-1])
+    assert state(approval) == "pending"
+    SlackLink.objects.filter(slack_user_id="UANN").update(enterprise_id="E0GRID")
+    office.hand.click("UANN", office.card, "Approve", enterprise={"id": "E0ELSE"})
+    assert state(approval) == "pending"
+    office.hand.click("UANN", office.card, "Approve")
+    assert state(approval) == "approved"
+
+
 def test_slash_warden_lists_what_waits_for_me(office: Office) -> None:
     assert "Nothing waits" in words(office.hand.type("UANN"))
     mine = office.request(amount="12.00", context={"customer_id": "cus_9"})
@@ -216,6 +249,10 @@ def test_the_app_is_disabled_once_it_is_removed(office: Office) -> None:
     office.app.refresh_from_db()
     assert not office.app.is_active
     assert Event.objects.filter(kind="system:slack:disable").count() == 1
+    office.deliver()
+    told = Delivery.objects.filter(event="channel.disabled").values_list("address", flat=True)
+    assert set(told) == {office.acme.owner.email, office.acme.admin.email}
+    assert "was removed from the workspace" in Delivery.objects.filter(event="channel.disabled")[0].text
     assert office.hand.click("UANN", office.card, "Approve").status_code == 401
     assert state(approval) == "pending"
 

@@ -290,6 +290,10 @@ def test_the_page_says_that_the_environment_configures(environment: FakeSlack, a
     assert "The environment configures Slack" in page
     assert 'name="bot_token"' not in page
     assert client.post(PAGE, SECRETS).status_code == 403
+    for path in (f"{PAGE}/install", f"{PAGE}/disconnect", "/slack/oauth"):
+        assert client.get(path).status_code == 403
+    assert client.post(f"{PAGE}/disconnect").status_code == 403
+    assert SlackApp.objects.exists()
 
 
 def run(*words: str) -> Any:

@@ -54,6 +54,21 @@ def test_a_click_comes_by_the_line_and_counts_once(office: Office, line: Line) -
     assert Review.objects.count() == 1
 
 
+def test_a_line_that_slack_wants_anew_is_opened_anew_and_a_click_on_it_counts(
+    office: Office, line: Line, slack: FakeSlack
+) -> None:
+    approval = office.request()
+    line.refresh()
+    deadline = time.monotonic() + 10
+    while len(slack.lines) < 2:
+        assert time.monotonic() < deadline, "no second line"
+        time.sleep(0.05)
+    slack.lines[1].push("interactive", "e1", office.hand.clicked("UANN", office.card, "Approve"))
+    assert slack.lines[1].acknowledged()["envelope_id"] == "e1"
+    approval.refresh_from_db()
+    assert approval.state == "approved"
+
+
 def test_a_dialog_and_a_command_are_answered_on_the_line(office: Office, line: Line) -> None:
     approval = office.request()
     view = {"callback_id": "warden_deny", "private_metadata": f"{approval.approval_id} {approval.digest}"}

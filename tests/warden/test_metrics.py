@@ -10,7 +10,7 @@ import httpx
 import pytest
 from django.db import connection
 from django.test import Client
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from pytest_django import Settings
 
 from gateway import metrics
@@ -216,6 +216,11 @@ def test_too_many_labels_become_other() -> None:
     assert len(samples) == LABEL_SETS + 1
     assert sum(sample.value for sample in samples) == 2 * (LABEL_SETS + 50)
     assert registry.get_sample_value("seen_total", {"action": "other"}) == 100
+    left = Gauge("left", "…", ["agent"], registry=registry)
+    for number in range(LABEL_SETS + 50):
+        labelled(left, f"agent-{number}").set(number)
+    samples = [sample for family in registry.collect() for sample in family.samples if sample.name == "left"]
+    assert len(samples) == LABEL_SETS + 1
 
 
 def test_a_result_is_told_of_agents_past_the_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
