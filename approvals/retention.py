@@ -15,9 +15,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from approvals import states
 from approvals.models import Approval, BreakGlass, Grant
 from audit.ids import show_id
-from audit.leaf import SYSTEM
 from audit.models import Event
-from audit.record import record
+from audit.retention import tell
 from notifications.models import SlackPost
 
 KIND = "system:approval:retention"
@@ -98,12 +97,5 @@ def _delete(rows: QuerySet[Approval], batch: list[Approval], mode: str, cutoff: 
         BreakGlass.objects.filter(approval__in=ids).delete()
         Grant.objects.filter(approval__in=ids).delete()
         Approval.objects.filter(pk__in=ids).delete()
-        record(
-            kind=KIND,
-            organization_id=organization_id,
-            mode=mode,  # type: ignore[arg-type]
-            actor=SYSTEM,
-            target=show_id("org", organization_id),
-            data={"requests": len(ids), "before": f"{cutoff:%Y-%m-%d}"},
-        )
+        tell(KIND, organization_id, mode, cutoff, {"requests": len(ids)})
     return len(ids)

@@ -3,9 +3,10 @@
 docs/record.md describes the files; `warden-verify` of the client package reads them.
 """
 
+import contextlib
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,22 +31,31 @@ LEFT JOIN audit_event e ON e.id = l.event_id AND e.at = l.at
 LEFT JOIN audit_tile t ON t.log_id = l.log_id AND t.level = 0 AND t.number = l.index / 256
 WHERE l.log_id = %s AND l.index >= %s AND l.index < %s ORDER BY l.index
 """
-# What is in the record and not below the last checkpoint, though the sequencer has been past it.
+# What is in the record and not below the last checkpoint, though the sequencer has been past it, or though no
+# transaction can have written it.
 STRAYS = """
 (SELECT e.id FROM audit_event e WHERE e.organization_id = %(organization)s AND e.mode = %(mode)s
-    AND e.written < (SELECT xid::text::xid8 FROM audit_sequencer)
+    AND (e.written < (SELECT xid::text::xid8 FROM audit_sequencer)
+        OR e.written >= pg_snapshot_xmax(pg_current_snapshot()))
     AND NOT EXISTS (SELECT 1 FROM audit_leaf l WHERE l.event_id = e.id) LIMIT 100)
 UNION ALL (SELECT event_id FROM audit_leaf WHERE log_id = %(log)s AND index >= %(size)s LIMIT 100)
 """
 
 
 @transaction.atomic
-def write(folder: Path, logs: list[Log], *, since: datetime | None = None) -> dict[str, Any]:
-    """Writes `logs` as of one moment into `folder`, from the first event at or after `since`. Returns the manifest."""
+def write(
+    folder: Path, logs: list[Log], *, since: datetime | None = None, known: Collection[note.Head] = ()
+) -> dict[str, Any]:
+    """Writes `logs` as of one moment into `folder`, from the first event at or after `since`. Returns the manifest.
+
+    `known`: checkpoints that somebody kept; of those from before that, it is shown that the log goes on from them.
+    Raises proofs.Damaged.
+    """
+    outside = {log.pk: kept.read(log.organization_id, log.mode) for log in logs}  # before that moment: never beyond it
     with django.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     connection: psycopg.Connection[Any] = django.connection
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "keys.jsonl").open("w") as out:
         for key in SigningKey.objects.all():
             said = {
@@ -54,15 +64,27 @@ def write(folder: Path, logs: list[Log], *, since: datetime | None = None) -> di
                 "certificate": key.certificate,
             }
             out.write(json.dumps(said) + "\n")
-    manifest = {"format": FORMAT, "logs": [_log(folder, log, connection, since) for log in logs]}
+    found = []
+    for log in logs:
+        own = [head for head in known if head.origin == log.origin]
+        found.append(_log(folder, log, connection, since, outside[log.pk], own))
+    manifest = {"format": FORMAT, "logs": found}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return manifest
 
 
-def _log(folder: Path, log: Log, connection: psycopg.Connection[Any], since: datetime | None) -> dict[str, Any]:
+def _log(
+    folder: Path,
+    log: Log,
+    connection: psycopg.Connection[Any],
+    since: datetime | None,
+    outside: str,
+    known: list[note.Head],
+) -> dict[str, Any]:
     name = f"{log.organization_id}.{log.mode or 'organization'}"
     own = folder / name
     own.mkdir(exist_ok=True)
+    log.refresh_from_db(fields=["first"])
     newest = log.checkpoints.order_by("-size").first()
     size = newest.size if newest else 0
     first = max(log.first, _first(log, since, size) if since else 0)
@@ -78,11 +100,15 @@ def _log(folder: Path, log: Log, connection: psycopg.Connection[Any], since: dat
     with (own / "receipts.jsonl").open("w") as text:
         for index, token in _receipts(connection, log, first):
             text.write(json.dumps({"index": index, "receipt": token}) + "\n")
-    if outside := kept.read(log.organization_id, log.mode):
+    if outside:
         (own / "kept.note").write_text(outside)
-    values = {"organization": log.organization_id, "mode": log.mode, "log": log.pk, "size": size}
-    strays = [show_id("evt", row[0]) for row in connection.execute(STRAYS, values)]
-    return _manifest(log, first, size) | {"folder": name, "strays": strays}
+        with contextlib.suppress(ValueError):  # warden-verify says what is wrong with it
+            known = [*known, note.head_of(outside)]
+    with (own / "consistency.jsonl").open("w") as text:
+        for old in sorted({head.size for head in known if 0 < head.size < first}):
+            hashes = [note.encode(each) for each in proofs.consistency(log, old, first)]
+            text.write(json.dumps({"old": old, "new": first, "hashes": hashes}) + "\n")
+    return _manifest(log, first, size) | {"folder": name, "strays": strays(connection, log, size)}
 
 
 @transaction.atomic
@@ -94,7 +120,7 @@ def write_ocsf(folder: Path, logs: list[Log], *, since: datetime | None = None, 
     with django.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
     connection: psycopg.Connection[Any] = django.connection
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     said = []
     for log in logs:
         newest = log.checkpoints.order_by("-size").first()
@@ -135,6 +161,12 @@ def rows(connection: psycopg.Connection[Any], log: Log, first: int, size: int) -
         cursor.execute(ROWS, [log.pk, first, size])
         while found := cursor.fetchmany(2_000):
             yield found
+
+
+def strays(connection: psycopg.Connection[Any], log: Log, size: int) -> list[str]:
+    """Events, as evt_…, that are in the record and in no log: nobody will ever put them in order."""
+    values = {"organization": log.organization_id, "mode": log.mode, "log": log.pk, "size": size}
+    return [show_id("evt", row[0]) for row in connection.execute(STRAYS, values)]
 
 
 def columns_agree(row: tuple[Any, ...]) -> bool:

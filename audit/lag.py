@@ -11,10 +11,12 @@ from audit.log import Log, Sequencer
 LATE = 60.0  # seconds
 GONE = 10.0  # seconds without a sign of life
 
-# The sequencer has been past everything below its cursor: only what is above may be waiting.
+# The sequencer has been past everything below its cursor, and what was written by no transaction of this PostgreSQL yet
+# came with a dump: only what is between may be waiting.
 OLDEST = """
 SELECT min(e.at) FROM audit_event e
-WHERE e.written >= (SELECT xid::text::xid8 FROM audit_sequencer)
+WHERE e.written >= coalesce((SELECT xid::text FROM audit_sequencer), '0')::xid8
+  AND e.written < pg_snapshot_xmax(pg_current_snapshot())
   AND (%(organization)s::uuid IS NULL OR e.organization_id = %(organization)s)
   AND NOT EXISTS (SELECT 1 FROM audit_leaf l WHERE l.event_id = e.id)
 """

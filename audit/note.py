@@ -77,3 +77,8 @@ def read_head(text: str) -> Head:
     if not origin or not size.isascii() or not size.isdigit() or str(int(size)) != size:
         raise ValueError("not a checkpoint")
     return Head(origin, int(size), decode(root))
+
+
+def head_of(signed: str) -> Head:
+    """The tree that a checkpoint names, whoever signed it. Raises ValueError."""
+    return read_head(signed.partition("\n\n")[0] + "\n")

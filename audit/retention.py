@@ -115,14 +115,21 @@ def _said(wanted: Due) -> Event:
     if before and before.data.get("first") == wanted.first:
         return before
     with transaction.atomic():
-        return record(
-            kind=KIND,
-            organization_id=own.organization_id,
-            mode=own.mode,  # type: ignore[arg-type]
-            actor=SYSTEM,
-            target=show_id("org", own.organization_id),
-            data={"first": wanted.first, "events": wanted.events, "before": f"{wanted.cutoff:%Y-%m-%d}"},
+        return tell(
+            KIND, own.organization_id, own.mode, wanted.cutoff, {"first": wanted.first, "events": wanted.events}
         )
+
+
+def tell(kind: str, organization_id: uuid.UUID, mode: str, cutoff: datetime, counts: dict[str, int]) -> Event:
+    """Has the record say how much of what is from before `cutoff` goes, in the transaction in which it does."""
+    return record(
+        kind=kind,
+        organization_id=organization_id,
+        mode=mode,  # type: ignore[arg-type]
+        actor=SYSTEM,
+        target=show_id("org", organization_id),
+        data=counts | {"before": f"{cutoff:%Y-%m-%d}"},
+    )
 
 
 def sweep(

@@ -1,7 +1,8 @@
 """Puts the record in order: contiguous indexes, Merkle trees, signed checkpoints. One process, `manage.py sequence`.
 
-A second one waits on the advisory lock and takes over within seconds of the holder's end. All that one turn does is one
-transaction of the session that holds the lock: a holder that lost its session can write nothing any more.
+A second one waits on the advisory lock and takes over within seconds of the holder's end: of its process, of its
+machine, or of its turns, as the database ends a session that says nothing. All that one turn does is one transaction of
+the session that holds the lock: a holder that lost its session can write nothing any more.
 """
 
 import time
@@ -34,7 +35,12 @@ RETRY = 1.0  # seconds between looks at a lock that somebody holds, and at what 
 HOUR = 3_600.0  # seconds between looks at the partitions, and at whether the day's work is due
 BATCH = 4_000  # events in one turn
 NOBODY = uuid.UUID(int=0)
-OPTIONS = "-c statement_timeout=30000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
+# A holder that is frozen, or whose machine is gone, loses its session, and with it the lock.
+SILENT = 10_000  # milliseconds
+OPTIONS = (
+    f"-c idle_session_timeout={SILENT} -c idle_in_transaction_session_timeout={SILENT} -c tcp_user_timeout={SILENT}"
+    " -c statement_timeout=30000 -c lock_timeout=5000 -c timezone=UTC"
+)
 
 STATE = """
 SELECT xid, event_id, cluster, (SELECT max(id) FROM audit_signingkey),
@@ -46,6 +52,14 @@ SELECT id, at, organization_id, mode, leaf, written::text::bigint, target, CASE 
 FROM audit_event
 WHERE (written, id) > (%(xid)s::text::xid8, %(event_id)s) AND written < %(horizon)s::text::xid8
 ORDER BY written, id LIMIT %(batch)s
+"""
+# What a dump brought along has the numbers of another PostgreSQL's transactions, above those of here, and is in order.
+MOVE = """
+UPDATE audit_sequencer SET xid = %s, event_id = %s, cluster = %s, beat_at = clock_timestamp(), waiting_since = (
+    SELECT e.at FROM audit_event e
+    WHERE (e.written, e.id) > (%s::text::xid8, %s) AND e.written < pg_snapshot_xmax(pg_current_snapshot())
+      AND NOT EXISTS (SELECT 1 FROM audit_leaf l WHERE l.event_id = e.id)
+    ORDER BY e.written, e.id LIMIT 1)
 """
 EVERYTHING = 2**63 - 1  # a horizon above every transaction
 
@@ -85,7 +99,7 @@ class Sequencer:
         for row in connection.execute("SELECT id, organization_id, mode, origin FROM audit_log ORDER BY id").fetchall():
             opened = Open(*row)
             opened.tree = check_log(
-                connection, opened.id, opened.origin, kept.read(opened.organization_id, opened.mode)
+                connection, opened.id, opened.origin, *kept.known(opened.organization_id, opened.mode)
             )
             sequencer._logs[opened.organization_id, opened.mode] = opened
         connection.execute("UPDATE audit_sequencer SET refusal = '', beat_at = clock_timestamp()")
@@ -130,12 +144,7 @@ class Sequencer:
 
     def _move(self, xid: int, event_id: uuid.UUID) -> None:
         self._beat = time.monotonic()
-        self.connection.execute(
-            "UPDATE audit_sequencer SET xid = %s, event_id = %s, cluster = %s, beat_at = clock_timestamp(),"
-            " waiting_since = (SELECT at FROM audit_event WHERE (written, id) > (%s::text::xid8, %s)"
-            " ORDER BY written, id LIMIT 1)",
-            [xid, event_id, self._cluster, str(xid), event_id],
-        )
+        self.connection.execute(MOVE, [xid, event_id, self._cluster, str(xid), event_id])
 
     def _write(self, events: list[TupleRow], now: datetime, notes: list[tuple[Open, str]]) -> None:
         """Gives each event that has none its index, and signs what came of it."""

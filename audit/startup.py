@@ -22,8 +22,10 @@ def read_tiles(connection: Connection, log_id: int, places: set[Place]) -> dict[
     return {(level, number): bytes(hashes) for level, number, hashes in rows}
 
 
-def check_log(connection: Connection, log_id: int, origin: str, kept: str) -> Tree:
-    """The tree to go on with. Raises Refused where it is shorter than, or other than, what was signed."""
+def check_log(connection: Connection, log_id: int, origin: str, *known: str) -> Tree:
+    """The tree to go on with. Raises Refused where it is shorter than, or other than, what was signed, here or in the
+    `known` notes from outside.
+    """
     signed = _last(connection, log_id, origin)
     ends = connection.execute("SELECT coalesce(max(index), -1) + 1 FROM audit_leaf WHERE log_id = %s", [log_id])
     row = ends.fetchone()
@@ -32,8 +34,8 @@ def check_log(connection: Connection, log_id: int, origin: str, kept: str) -> Tr
     tree = _tree(connection, log_id, signed.size, origin)
     if tree.root() != signed.root:
         raise Refused(f"The tree of {origin} is not the one that was signed at {signed.size}. {WHAT_TO_DO}")
-    if kept:
-        _compare(connection, log_id, origin, signed, kept)
+    for each in known:
+        _compare(connection, log_id, origin, signed, each)
     return tree
 
 
@@ -65,8 +67,8 @@ def _head(connection: Connection, origin: str, text: str) -> note.Head:
     raise Refused(f"A checkpoint of {origin} is not signed by any key of this Warden. {WHAT_TO_DO}")
 
 
-def _compare(connection: Connection, log_id: int, origin: str, signed: note.Head, kept: str) -> None:
-    known = _head(connection, origin, kept)
+def _compare(connection: Connection, log_id: int, origin: str, signed: note.Head, text: str) -> None:
+    known = _head(connection, origin, text)
     if known.size > signed.size:
         raise Refused(
             f"{origin} is shorter than it was: {signed.size} events, and {known.size} were signed. "

@@ -67,6 +67,8 @@ def _verify(each: Log, size: int, root: bytes, signed: str) -> Found:
         return Found("The tree is not the one that was signed.")
     if not any(_is_signed(signed, each, key) for key in SigningKey.objects.all()):
         return Found("The checkpoint is not signed by any key of this Warden.")
+    if strays := bundle.strays(connection.connection, each, size):
+        return Found(f"{strays[0]} is in the record, but was never put in order.")
     return Found()
 
 

@@ -9,9 +9,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from audit.ids import show_id
-from audit.leaf import SYSTEM
-from audit.record import record
+from audit.retention import tell
 from notifications.models import Announcement, Delivery
 
 KIND = "system:delivery:retention"
@@ -47,14 +45,7 @@ def _delete(organization_id: uuid.UUID, mode: str, cutoff: datetime) -> int:
         ids = list(rows.values_list("id", flat=True)[:BATCH])
         if ids:
             Delivery.objects.filter(pk__in=ids).delete()
-            record(
-                kind=KIND,
-                organization_id=organization_id,
-                mode=mode,  # type: ignore[arg-type]
-                actor=SYSTEM,
-                target=show_id("org", organization_id),
-                data={"deliveries": len(ids), "before": f"{cutoff:%Y-%m-%d}"},
-            )
+            tell(KIND, organization_id, mode, cutoff, {"deliveries": len(ids)})
         return len(ids)
 
 

@@ -110,7 +110,7 @@ def celery_worker(home: Path, processes: int, **environment: str) -> Iterator[No
     command = [sys.executable, "-m", "celery", "-A", "warden", "worker", "--concurrency", str(processes)]
     environment |= {
         "DJANGO_SETTINGS_MODULE": "warden.settings",
-        "DATABASE_URL": test_database_url(),
+        "DATABASE_URL": web_database_url(),
         "WARDEN_HOME": str(home),
     }
     with (home / "worker.log").open("wb") as out:

@@ -12,10 +12,10 @@ from django.conf import settings
 from rfc3161_client import HashAlgorithm, TimestampRequestBuilder, VerificationError, VerifierBuilder
 from rfc3161_client import decode_timestamp_response as decode
 
+from audit import kept
 from audit.clock import database_now
 from audit.leaf import timestamp
 from audit.log import Checkpoint
-from audit.sequenced import log_name
 from notifications import http
 from notifications.models import TimeStamp
 from notifications.transports import webhook
@@ -41,7 +41,7 @@ def configured() -> dict[str, Way]:
 
 def to_folder(head: Checkpoint) -> None:
     """A file that nobody sees half written: `<organization>.<mode>/<size>.checkpoint`. One that is there stays."""
-    folder = Path(settings.CHECKPOINT_DIR) / f"{head.log.organization_id}.{log_name(head.log.mode)}"
+    folder = kept.published_folder(head.log.organization_id, head.log.mode)
     file = folder / f"{head.size:020}.checkpoint"
     try:
         folder.mkdir(parents=True, exist_ok=True)

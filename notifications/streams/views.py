@@ -3,13 +3,14 @@
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import requires
 from accounts.requests import MemberRequest
 from accounts.rules import Refused
 from accounts.trail import trail_of
-from accounts.views.answers import private, status_of, told, told_in
+from accounts.views.answers import status_of, told, told_in
 from audit.clock import database_now
 from audit.ids import read_id, show_id
 from notifications.models import Stream
@@ -17,6 +18,7 @@ from notifications.models.stream import KINDS
 from notifications.publishing.publish import publications
 from notifications.streams import lag, services
 from notifications.streams.forms import MoveForm, NewStreamForm, StreamForm
+from notifications.views.secret import Signed, rotate, show
 
 
 def find(request: MemberRequest, str_id: str) -> Stream:
@@ -71,14 +73,14 @@ def stream_new(request: MemberRequest, kind: str) -> HttpResponse:
             stream, secret = services.create(
                 organization=request.organization, mode=request.mode, kind=kind, by=request.membership, **form.values()
             )
-            return _secret(request, stream, secret) if secret else _page(stream)
+            return show(request, _signed(stream), secret) if secret else _page(stream)
     context = {"form": form, "kind": dict(KINDS)[kind], "nav": "settings"}
     return render(request, "notifications/stream_new.html", context, status=status_of(form))
 
 
-def _secret(request: MemberRequest, stream: Stream, secret: str) -> HttpResponse:
-    context = {"stream": stream, "id": show_id("str", stream.pk), "secret": secret, "nav": "settings"}
-    return private(render(request, "notifications/stream_secret.html", context))
+def _signed(stream: Stream) -> Signed:
+    url = reverse("notifications:stream", args=[show_id("str", stream.pk)])
+    return Signed("stream", stream.name, reverse("notifications:streams"), url)
 
 
 @require_safe
@@ -140,14 +142,7 @@ def stream_rotate(request: MemberRequest, str_id: str) -> HttpResponse:
     found = find(request, str_id)
     if found.is_syslog:
         raise Http404
-    if request.method == "POST":
-        try:
-            return _secret(request, found, services.rotate_secret(stream=found, by=request.membership))
-        except Refused as refused:
-            messages.error(request, str(refused))
-            return _page(found)
-    context = {"stream": found, "id": show_id("str", found.pk), "nav": "settings"}
-    return render(request, "notifications/stream_rotate.html", context)
+    return rotate(request, _signed(found), lambda: services.rotate_secret(stream=found, by=request.membership))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

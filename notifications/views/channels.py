@@ -10,11 +10,12 @@ from accounts.access import requires
 from accounts.requests import MemberRequest
 from accounts.rules import Refused
 from accounts.trail import trail_of
-from accounts.views.answers import private, status_of, told, told_in
+from accounts.views.answers import status_of, told, told_in
 from audit.ids import read_id, show_id
 from notifications.forms import ADDRESSES, ChannelForm, NewChannelForm
 from notifications.models import TRANSPORTS, Channel, Delivery
 from notifications.services import channels as services
+from notifications.views.secret import Signed, rotate, show
 from notifications.words import sentences
 
 RECENT = 10  # deliveries on a channel's page
@@ -71,14 +72,14 @@ def channel_new(request: MemberRequest, transport: str) -> HttpResponse:
             )
             if not secret:
                 return _page(channel)
-            return _secret(request, channel, secret)
+            return show(request, _signed(channel), secret)
     context = {"form": form, "kind": dict(TRANSPORTS)[transport], "transport": transport, "nav": "settings"}
     return render(request, "notifications/channel_new.html", context, status=status_of(form))
 
 
-def _secret(request: MemberRequest, channel: Channel, secret: str) -> HttpResponse:
-    context = {"channel": channel, "id": show_id("chn", channel.pk), "secret": secret, "nav": "settings"}
-    return private(render(request, "notifications/channel_secret.html", context))
+def _signed(channel: Channel) -> Signed:
+    url = reverse("notifications:channel", args=[show_id("chn", channel.pk)])
+    return Signed("channel", channel.name, reverse("notifications:channels"), url)
 
 
 @require_safe
@@ -133,15 +134,7 @@ def channel_rotate(request: MemberRequest, chn_id: str) -> HttpResponse:
     found = find(request, chn_id)
     if found.transport != "webhook":
         raise Http404
-    if request.method == "POST":
-        try:
-            return _secret(request, found, services.rotate_secret(channel=found, by=request.membership))
-        except Refused as refused:
-            with told(request, ""):
-                raise refused
-            return _page(found)
-    context = {"channel": found, "id": show_id("chn", found.pk), "nav": "settings"}
-    return render(request, "notifications/channel_rotate.html", context)
+    return rotate(request, _signed(found), lambda: services.rotate_secret(channel=found, by=request.membership))
 
 
 @require_POST

@@ -69,6 +69,14 @@ def test_an_event_is_proved_at_its_checkpoint_and_the_proof_is_checked_offline(r
     assert (index, head.size) == (6, 8)
 
 
+def test_what_is_taken_away_names_the_index_of_each_event(reader: Reader) -> None:
+    some_events(reader.acme.id)
+    answer = reader.client.post("/audit/export", {"kind": "agent:check:allow"})
+    lines = [json.loads(line) for line in b"".join(answer.streaming_content).splitlines()]
+    assert [line["index"] for line in lines] == [None, 7, 6, 5, 4, 3, 2, 1, 0]
+    assert {line["log"] for line in lines} == {"live"}
+
+
 def test_what_is_not_in_order_yet_says_so(reader: Reader) -> None:
     [event] = some_events(reader.acme.id)
     assert "Not put in order yet" in reader.get(f"/audit/{event.event_id}")
@@ -105,6 +113,20 @@ def test_a_verification_is_shown_and_names_what_is_wrong(reader: Reader) -> None
     assert last is not None
     assert (last.index, last.problem) == (3, "An event is not what was put in order.")
     assert "An event is not what was put in order." in reader.get("/audit/log")
+
+
+@pytest.mark.parametrize("written", ["3", "4000000000000"])
+def test_a_verification_finds_what_was_put_into_the_record_past_the_sequencer(reader: Reader, written: str) -> None:
+    columns = "at, organization_id, mode, kind, result, actor_type, actor_id, actor, agent, action, target, body, leaf"
+    tamper(
+        f"INSERT INTO audit_event (id, {columns}, written) SELECT gen_random_uuid(), {columns}, %s::xid8"
+        " FROM audit_event WHERE id = %s",
+        written,
+        reader.events[0].id,
+    )
+    with pytest.raises(SystemExit):
+        call_command("verify_record")
+    assert "never put in order" in reader.get("/audit/log")
 
 
 def test_proofs_keys_and_checkpoints_by_script(reader: Reader) -> None:

@@ -14,7 +14,8 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 
 from accounts.models import Organization
-from audit import bundle, note, proofs, retention, signing
+from audit import bundle, note, partitions, proofs, retention, sequencer, signing
+from audit.clock import database_now
 from audit.leaf import Actor, Entry
 from audit.log import Leaf, Log, SigningKey
 from audit.models import Event
@@ -119,6 +120,35 @@ def test_one_organization_lets_go_and_another_keeps_the_same_month(tmp_path: Pat
     assert log_of(globex).first == 0
     assert {each.problem for each in verify_all()} == {""}
     assert [each["problem"] for each in exported(tmp_path, log_of(acme), log_of(globex))] == [None, None]
+
+
+def test_a_month_without_a_partition_is_kept_proved_and_let_go_as_any_other(tmp_path: Path) -> None:
+    tamper(f"DROP TABLE {MONTH}")
+    acme = a_keeper()
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {retention.DEFAULT}")
+        assert cursor.fetchone() == (5,)
+    old = Event.objects.filter(organization_id=acme.id, at=OLD)[0]
+    found = proofs.of_event(old.id)
+    assert found is not None
+    assert [each["problem"] for each in exported(tmp_path, log_of(acme))] == [None]
+    outcome = let_go()
+    assert (outcome.events, outcome.months) == (5, [])
+    assert [each["problem"] for each in exported(tmp_path, log_of(acme))] == [None]
+    assert {each.problem for each in verify_all()} == {""}
+
+
+def test_months_are_made_three_ahead() -> None:
+    now = database_now()
+    ahead = {f"audit_event_{now.year + (now.month - 1 + n) // 12}_{(now.month - 1 + n) % 12 + 1:02}" for n in range(4)}
+    assert ahead <= months()
+    furthest = max(ahead)
+    tamper(f"DROP TABLE {furthest}")
+    with sequencer.connect() as own:
+        partitions.make_ahead(own)
+    assert furthest in months()
+    with connection.cursor() as cursor:  # as the tests have them, to be emptied
+        cursor.execute(f"ALTER TABLE {furthest} DISABLE TRIGGER audit_event_no_truncate")
 
 
 def test_under_a_legal_hold_nothing_goes() -> None:

@@ -11,11 +11,13 @@ import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
 
-from audit import kept, note, signing
+from audit import kept, lag, note, sequencer, signing
+from audit.clock import database_now
 from audit.connection import conninfo
 from audit.log import Checkpoint, Log, Sequencer, SigningKey
 from audit.models import Event
 from audit.signing import Refused
+from audit.verify import verify_all
 from tests import factories
 from tests.audit.sequencing import Process, leaves, order, sequence, session, some_events, tamper, wait_for
 
@@ -181,6 +183,26 @@ def test_a_dump_loaded_into_another_postgresql_is_gone_on_with() -> None:
     assert bytes(newest(only_log()).root) == mth(leaves(only_log()))
 
 
+def test_what_came_with_a_dump_is_not_taken_for_events_that_wait() -> None:
+    """There, transactions may count from far above those of here, and would seem to be yet to come."""
+    some_events(ACME, 3)
+    sequence()
+    tamper("UPDATE audit_event SET written = '4000000000000'")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE audit_sequencer SET cluster = 1")
+    some_events(ACME, 2)
+    sequence()
+    assert len(order(only_log())) == 5
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {lag.ORDERED}")
+        [ordered_at] = cursor.fetchone()
+    now = database_now()
+    assert Sequencer.objects.get().waiting_since is None
+    assert not lag.is_late(ordered_at, now)
+    assert lag.seconds(now) == 0
+    assert [each.problem for each in verify_all()] == [""]
+
+
 def test_a_key_is_rotated_by_command_and_the_old_one_vouches_for_the_new() -> None:
     some_events(ACME)
     sequence()
@@ -227,6 +249,46 @@ def test_a_restored_database_goes_on_once_somebody_has_said_so_and_the_record_te
     assert len(order(log)) == 4
 
 
+def published(log: Log, head: note.Head) -> None:
+    """As the worker publishes, to storage that nobody can change."""
+    folder = kept.published_folder(log.organization_id, log.mode)
+    folder.mkdir(parents=True, exist_ok=True)
+    private = signing.read(signing.key_file().read_text())
+    (folder / f"{head.size:020}.checkpoint").write_text(note.sign(head.text, log.origin, private))
+
+
+def test_a_machine_that_is_rolled_back_whole_is_refused_by_what_was_published(tmp_path, settings) -> None:
+    settings.CHECKPOINT_DIR = str(tmp_path / "published")
+    organization = factories.an_organization()
+    some_events(organization.id, 3)
+    sequence()
+    log = only_log(organization.id)
+    published(log, note.Head(log.origin, 3, bytes(newest(log).root)))
+    some_events(organization.id, 2)
+    sequence()
+    published(log, note.Head(log.origin, 9, mth([bytes(32)] * 9)))  # what was kept beside the database knows of 5
+    with pytest.raises(Refused, match="shorter than it was: 5 events, and 9 were signed"):
+        sequence()
+    call("accept_restored_record", "--reason", "The host was rolled back")
+    sequence()
+    assert Event.objects.get(kind="system:record:accept").data["reason"] == "The host was rolled back"
+    assert len(order(log)) == 6
+    some_events(organization.id, 6)
+    sequence()
+    published(log, note.Head(log.origin, 12, mth([bytes(32)] * 12)))  # what is published from then on counts again
+    with pytest.raises(Refused, match="forked"):
+        sequence()
+
+
+def test_a_folder_of_checkpoints_that_is_out_of_reach_stops_nothing(tmp_path, settings) -> None:
+    settings.CHECKPOINT_DIR = str(tmp_path / "file")
+    (tmp_path / "file").write_text("no folder")
+    some_events(ACME, 2)
+    sequence()
+    sequence()
+    assert len(order(only_log())) == 2
+
+
 def test_the_next_process_takes_over_within_seconds_of_a_kill(tmp_path) -> None:
     with Process(str(tmp_path)) as first:
         some_events(ACME)
@@ -238,6 +300,20 @@ def test_the_next_process_takes_over_within_seconds_of_a_kill(tmp_path) -> None:
             some_events(ACME)
             wait_for(lambda: Checkpoint.objects.count() == 2)
             assert time.monotonic() - killed < 5
+
+
+def test_a_holder_that_is_frozen_or_out_of_reach_loses_its_place_and_can_write_nothing(monkeypatch) -> None:
+    monkeypatch.setattr(sequencer, "OPTIONS", sequencer.OPTIONS.replace(str(sequencer.SILENT), "300"))
+    with sequencer.connect() as frozen, sequencer.connect() as other:
+        assert sequencer._lock(frozen)
+        running = sequencer.Sequencer.start(frozen)
+        while not sequencer._lock(other):
+            time.sleep(0.1)
+        some_events(ACME, 2)
+        with pytest.raises(psycopg.OperationalError):
+            running.turn()
+        assert sequencer.Sequencer.start(other).turn() == 2
+    assert len(order(only_log())) == 2
 
 
 def call(*words: str) -> str:

@@ -6,9 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from audit import note
 from warden.embedded import processes
 from warden.embedded.run import REPOSITORY
 
@@ -20,10 +22,14 @@ def port() -> int:
         return free.getsockname()[1]
 
 
+KEY = f"AUDIT_SIGNING_KEY={note.encode(bytes(range(32)))}"
+
+
 def start(home, port: int) -> subprocess.Popen:
+    own = dict([KEY.split("=", 1)]) | {"PYTHONPATH": str(REPOSITORY), "WARDEN_HOME": str(home), "PORT": str(port)}
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "warden.embedded", "run", "--no-demo"],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "WARDEN_HOME": str(home), "PORT": str(port)},
+        env={**os.environ, **own},
         cwd="/",
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -56,6 +62,8 @@ def test_a_first_start_gets_ready_keeps_its_secrets_and_leaves_nothing(home, por
             link = said[-1].split("/setup/")[1].split()[0]
             assert link not in (home.path / "log/warden.log").read_text()
             assert processes.find_marked(home.marker)
+            knowing = set(processes.find_marked(KEY)) - {warden.pid}
+            assert [Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[-2] for pid in knowing] == [b"sequence"]
             warden.send_signal(signal.SIGINT)
             assert warden.wait(40) == 0
             assert processes.find_marked(home.marker) == []

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from agentwarden._receipts import context_sha256
 from django.db import connection
 
 from agents.models import Permission
@@ -73,7 +74,9 @@ def test_a_claim_hands_out_exactly_what_was_approved(world: World, asked: dict[s
     assert (shown["status"], shown["context"], shown["effective_context"]) == ("approved", ASKED, CHANGED)
     claimed = world.post(f"{path}/claim", None, Idempotency_Key="c").json()
     assert (claimed["effective_context"], claimed["claim"]["digest"]) == (CHANGED, edited.digest)
-    assert Event.objects.get(kind="agent:approval:claim").data["digest"] == edited.digest
+    said = Event.objects.get(kind="agent:approval:claim").data
+    assert said["digest"] == said["receipt"]["digest"] == edited.digest
+    assert said["receipt"]["context_sha256"] == context_sha256(CHANGED), "what was approved, not what was asked"
 
 
 def test_a_void_vote_is_not_among_those_who_approved_what_is_claimed(world: World) -> None:

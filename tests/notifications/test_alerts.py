@@ -16,6 +16,7 @@ from approvals.models import Approval
 from audit.clock import database_now
 from audit.ids import new_id
 from audit.leaf import SYSTEM, Actor, Entry
+from audit.log import Leaf, Log, Sequencer, Verification
 from audit.models import Event
 from audit.record import record_all
 from notifications import delivery
@@ -229,6 +230,40 @@ def test_undelivered_messages_are_those_that_were_tried_in_vain(acme: Acme) -> N
             error=error,
         )
     assert measured(acme, "delivery_failures") == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_record_behind_by_more_than_a_minute_alarms_until_it_is_put_in_order(acme: Acme) -> None:  # noqa: F811
+    rule = a_rule(acme.organization, "record_lag", 1)
+    other = a_rule(factories.an_organization(), "record_lag", 1)
+    traffic(acme, allowed=1)
+    evaluation.evaluate()
+    assert not Alert.objects.exists()
+    entry = Entry("agent:check:allow", acme.organization.id, "live", Actor("agent", "k", "support-bot"))
+    with transaction.atomic():
+        record_all([entry], at=database_now() - timedelta(seconds=61))
+    evaluation.evaluate()
+    alert = Alert.objects.get()
+    assert (alert.rule, alert.resolved_at) == (rule, None)
+    assert alert.value == pytest.approx(61 / 60, abs=0.1)
+    log = Log.objects.create(organization_id=acme.organization.id, mode="live", origin="warden.example.com/a")
+    events = Event.objects.filter(organization_id=acme.organization.id).order_by("at")
+    for index, (number, at) in enumerate(events.values_list("id", "at")):
+        Leaf.objects.create(event_id=number, log=log, index=index, at=at)
+    evaluation.evaluate()
+    alert.refresh_from_db()
+    assert alert.resolved_at is not None
+    assert not other.alerts.exists()
+
+
+def test_a_record_that_is_not_what_was_signed_alarms(acme: Acme) -> None:  # noqa: F811
+    assert measured(acme, "record_broken") == 0
+    log = Log.objects.create(organization_id=acme.organization.id, mode="live", origin="warden.example.com/a")
+    for problem, broken in (("", 0), ("An event is missing.", 1), ("", 0)):
+        Verification.objects.create(log=log, at=database_now(), size=1, problem=problem)
+        assert measured(acme, "record_broken") == broken
+    Sequencer.objects.update_or_create(id=1, defaults={"refusal": "The log is shorter than it was."})
+    assert measured(acme, "record_broken") == 1
 
 
 def test_an_alert_goes_to_its_channels_or_to_those_who_configure(acme: Acme) -> None:  # noqa: F811

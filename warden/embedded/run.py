@@ -21,6 +21,8 @@ from warden.embedded.processes import Program, StartError
 from warden.embedded.services import Services, clear, plan, services
 from warden.embedded.supervisor import Stopped, Supervisor
 
+# What only the owner's processes are told: the key of the record, and how to own its tables.
+OWNERS = ("AUDIT_SIGNING_KEY", "AUDIT_SIGNING_KEY_OLD", "DATABASE_OWNER_URL")
 REPOSITORY = Path(__file__).resolve().parents[2]
 MANAGE = (sys.executable, str(REPOSITORY / "manage.py"))
 
@@ -49,11 +51,11 @@ def run(*, demo: bool) -> int:
 
 def _start(supervisor: Supervisor, home: Home, claim: Claim, host: str, port: int, *, demo: bool) -> None:
     planned = plan(home)
+    owner = as_owner(planned.services) | _withheld()
     supervisor.say("Warden is starting …")
     for program in planned.programs:
         supervisor.start(program)
     claim.say(services=[program.name for program in planned.programs], port=port)
-    owner = as_owner(planned.services)
     notes = _prepare(supervisor, home, owner, demo=demo)
     for program in _programs(owner, host, port):
         supervisor.start(program)
@@ -67,6 +69,12 @@ def as_owner(services: Services) -> dict[str, str]:
     if services.database_url == services.web_url:
         return {}
     return {"DATABASE_URL": services.database_url, "DATABASE_URL_FILE": ""}
+
+
+def _withheld() -> dict[str, str]:
+    """What OWNERS name in the environment, taken out of it: no other process that we start has it."""
+    names = [name for each in OWNERS for name in (each, f"{each}_FILE")]
+    return {name: os.environ.pop(name) for name in names if name in os.environ}
 
 
 def _prepare(supervisor: Supervisor, home: Home, owner: dict[str, str], *, demo: bool) -> list[str]:

@@ -28,26 +28,26 @@ class Command(PeopleCommand):
         accepted = []
         with sequencer.connect() as connection:
             for log in Log.objects.order_by("id"):
-                note = kept.read(log.organization_id, log.mode)
+                known = kept.known(log.organization_id, log.mode)
                 try:
-                    check_log(connection, log.pk, log.origin, "")  # damage inside cannot be accepted
+                    check_log(connection, log.pk, log.origin)  # damage inside cannot be accepted
                 except Refused as error:
                     raise CommandError(str(error)) from error
                 try:
-                    check_log(connection, log.pk, log.origin, note)
+                    check_log(connection, log.pk, log.origin, *known)
                 except Refused as error:
-                    self._accept(log, note, str(error), options["reason"])
+                    self._accept(log, known, str(error), options["reason"])
                     accepted.append(log.origin)
         words = "\n".join(accepted) or "Every log is what was signed last: there is nothing to accept."
         return {"accepted": accepted}, words
 
     @transaction.atomic
-    def _accept(self, log: Log, note: str, refusal: str, reason: str) -> None:
+    def _accept(self, log: Log, known: list[str], refusal: str, reason: str) -> None:
         record(
             kind="system:record:accept",
             organization_id=log.organization_id,
             mode=log.mode,  # type: ignore[arg-type]
             actor=COMMAND_LINE,
-            data={"reason": reason, "refusal": refusal, "kept": note},
+            data={"reason": reason, "refusal": refusal, "kept": "\n".join(known)},
         )
         transaction.on_commit(lambda: kept.forget(log.organization_id, log.mode))

@@ -1,4 +1,4 @@
-"""export_audit --output DIR [--organization SLUG] [--mode live|test|organization] [--since TIME]
+"""export_audit --output DIR [--organization SLUG] [--mode live|test|organization] [--since TIME [--checkpoint FILE …]]
 [--format warden|ocsf [--payloads]] [--json]"""
 
 from argparse import ArgumentParser
@@ -12,7 +12,7 @@ from accounts.by import COMMAND_LINE, tell
 from accounts.management.base import PeopleCommand, find_organization
 from accounts.models import Organization
 from agents.management.commands._base import moment
-from audit import bundle
+from audit import bundle, note, proofs
 from audit.log import Log
 from notifications.publishing import stamps
 
@@ -28,6 +28,14 @@ class Command(PeopleCommand):
         parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="a folder that is empty or new")
         parser.add_argument("--mode", choices=list(MODES), action="append", help="these logs only; may be repeated")
         parser.add_argument("--since", type=moment, metavar="TIME", help="from this time on, such as 2027-01-31T12:00Z")
+        parser.add_argument(
+            "--checkpoint",
+            type=Path,
+            action="append",
+            default=[],
+            metavar="FILE",
+            help="one that an auditor kept: shows that a later beginning goes on from it; may be repeated",
+        )
         parser.add_argument(
             "--format",
             choices=["warden", "ocsf"],
@@ -52,7 +60,11 @@ class Command(PeopleCommand):
         if options["format"] == "ocsf":
             manifest = bundle.write_ocsf(folder, found, since=since, payloads=options["payloads"])
         else:
-            manifest = bundle.write(folder, found, since=since)
+            known = [_head(file) for file in options["checkpoint"]]
+            try:
+                manifest = bundle.write(folder, found, since=since, known=known)
+            except proofs.Damaged as error:
+                raise CommandError(f"The log is damaged, and cannot be exported in part: {error}") from error
             for log, said in zip(found, manifest["logs"], strict=True):
                 stamps.write(folder / said["folder"], log, said["first"], said["size"])
         with transaction.atomic():
@@ -60,3 +72,11 @@ class Command(PeopleCommand):
                 tell("record:export", organization=organization, by=COMMAND_LINE, since=str(since or ""))
         words = "\n".join(f"{log['origin']}: {log['size'] - log['first']} events" for log in manifest["logs"])
         return {"output": str(folder), **manifest}, words or "There is nothing to export yet."
+
+
+def _head(file: Path) -> note.Head:
+    """The tree that a checkpoint in a file names."""
+    try:
+        return note.head_of(file.read_text())
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{file} is no checkpoint: {error}") from error

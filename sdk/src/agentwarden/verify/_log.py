@@ -15,11 +15,12 @@ from .._errors import ReceiptError
 from .._receipts import read_receipt
 from ._notes import Head, decode, open_note, read_head
 from ._timestamps import Authority
-from ._tree import Range
+from ._tree import Range, is_consistent
 
 BACK = timedelta(hours=1)  # how far an event's time may lie before that of one sequenced earlier
 HALF_A_YEAR = timedelta(days=180)  # less than that nobody lets anything go
 RETENTION = b'"kind":"system:record:retention"'
+CLAIM = b'"kind":"agent:approval:claim"'
 AT = b',"at":"'  # in canonical JSON, the first such bytes are the event's own
 
 
@@ -76,11 +77,19 @@ class Log:
     def check(self, *, progress: bool = False) -> None:
         """Raises Failed at the first thing that is wrong. `progress`: says on standard error how far it is."""
         self._began = time.perf_counter() if progress else 0.0
+        try:
+            self._check()
+        finally:
+            if progress:
+                print(file=sys.stderr)  # noqa: T201 - what comes next has a line of its own
+
+    def _check(self) -> None:
         self.range = Range(self.first, self._start())
         heads = self._heads()
         awaited = next(heads, None)
         good = self.first
-        known = [head for head in self.known if head.size >= self.first]
+        self._check_before()
+        known = [head for head in self.known if head.size > self.first]
         if known and known[-1].size > self.size:
             raise Failed(f"the log ends at {self.size}, but a checkpoint of {known[-1].size} was kept", self.size)
         receipts = self._receipts()
@@ -98,6 +107,8 @@ class Log:
                 _compare(receipt, event, self.origin)
                 self.receipts += 1
                 receipt = next(receipts, None)
+            elif CLAIM in event and _has_receipt(event):
+                raise Failed("the receipt of this claim is missing", index)
             if index + 1 == ends:
                 root = self.range.root()
                 for head in [*([awaited] if awaited else []), *known]:
@@ -124,6 +135,26 @@ class Log:
             return [decode(each) for each in json.loads((self.folder / "start.json").read_bytes())["subtrees"]]
         except (OSError, ValueError, KeyError) as error:
             raise Failed(f"start.json cannot be read: {error}") from error
+
+    def _check_before(self) -> None:
+        """Holds what was kept from before the beginning against it, by the proofs that the export has for that."""
+        before = [head for head in self.known if head.size <= self.first]
+        file = self.folder / "consistency.jsonl"
+        root = self.range.root()
+        proofs: dict[int, list[bytes]] = {}
+        try:
+            for said in _lines(file) if file.exists() else ():
+                proofs[int(said["old"])] = [decode(each) for each in said["hashes"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise Failed(f"consistency.jsonl cannot be read: {error}") from error
+        for head in before:
+            if head.size != self.first and head.size not in proofs:
+                raise Failed(
+                    f"a checkpoint of {head.size} was kept, and nothing shows that what begins at {self.first} goes on"
+                    " from it: have it exported with --checkpoint"
+                )
+            if not is_consistent(head.size, self.first, head.root, root, proofs.get(head.size, [])):
+                raise Failed(f"the checkpoint of {head.size} does not hold: what is before it was changed", 0)
 
     def _events(self) -> Iterator[tuple[int, bytes]]:
         """Each event's bytes, its leaf recomputed and added to the tree."""
@@ -159,8 +190,8 @@ class Log:
 
     def _tell(self, done: int) -> None:
         rate = done / (time.perf_counter() - self._began)
-        end = "" if done < self.size - self.first else "\n"
-        print(f"\r{self.origin}: {done:,} events, {rate:,.0f}/s", end=end, file=sys.stderr, flush=True)  # noqa: T201
+        said = f"{self.origin}: {done:,} of {self.size - self.first:,} events, {rate:,.0f}/s"
+        print(f"\r{said}", end="", file=sys.stderr, flush=True)  # noqa: T201
 
     def _explain(self, line: bytes, index: int) -> None:
         try:
@@ -228,6 +259,12 @@ def _lets_go(event: bytes, first: int) -> bool:
         return False
     before, at = (datetime.fromisoformat(text[:10]) for text in (said["data"]["before"], said["at"]))
     return at - before > HALF_A_YEAR
+
+
+def _has_receipt(event: bytes) -> bool:
+    """Whether it is a claim that asks for a receipt, and not one that only speaks of such."""
+    said = json.loads(event)
+    return said["kind"] == "agent:approval:claim" and bool(said["data"].get("receipt"))
 
 
 def _compare(receipt: tuple[int, dict[str, Any]], event: bytes, origin: str) -> None:
