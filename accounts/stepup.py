@@ -1,5 +1,7 @@
 """A fresh second factor: whether this session gave one just now, and where to. The proof is django-allauth's."""
 
+import uuid
+from collections.abc import Collection
 from datetime import datetime
 
 from allauth.account.authentication import get_authentication_records
@@ -20,6 +22,11 @@ def is_fresh(request: HttpRequest, now: datetime) -> bool:
     records = get_authentication_records(request, request.user)
     given = [each for each in records if each.get("method") == "mfa" and each.get("type") in PROOFS]
     return any(-AHEAD <= now.timestamp() - float(each["at"]) <= FRESH_SECONDS for each in given)
+
+
+def those_with(people: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of these people who have a second factor to give."""
+    return set(Authenticator.objects.filter(user__in=people, type__in=PROOFS).values_list("user_id", flat=True))
 
 
 def way_to(request: HttpRequest, back: str) -> str:

@@ -14,6 +14,7 @@ from agents import policy
 from agents.load import agent_of, permission_of
 from agents.models import Agent, ApiKey, Permission
 from agents.models.permission import ORDER
+from agents.outlook import Staff
 from agents.wanted import wanted
 from audit.clock import database_now
 
@@ -104,15 +105,21 @@ def review(organization: Organization, agent: Agent | None = None) -> list[Findi
     agents = Agent.objects.filter(organization=organization, deleted_at=None).order_by("slug")
     if agent is not None:
         agents = agents.filter(pk=agent.pk)
-    tiers = Permission.objects.select_related("agent").order_by("agent__slug", *ORDER)
-    rows = list(agents.select_related("owner_user", "owner_team").prefetch_related(Prefetch("permissions", tiers)))
+    tiers = Permission.objects.select_related("agent", "approval_rule").order_by("agent__slug", *ORDER)
+    agents = agents.select_related("owner_user", "owner_team")
+    rows = list(agents.prefetch_related(Prefetch("permissions", tiers), "owner_team__members"))
     uses = last_uses(organization, [tier for row in rows for tier in row.permissions.all()])
     members = set(organization.memberships.values_list("user_id", flat=True))
+    staff, default = Staff(organization), organization.approval_rules.filter(is_default=True).first()
     found: list[Finding] = []
     for row in rows:
         overlapping = {each.permission.id: each.text for each in policy.overlaps(agent_of(row))}
         for tier in row.permissions.all():
             found += _of_permission(tier, uses.get(tier), overlapping.get(str(tier.pk), ""), now)
+            rule = tier.approval_rule or default
+            if tier.effect == "ask" and rule and staff.is_stuck_for(rule, row):
+                words = f"Nobody could approve what it asks as people are now, by the rule “{rule.name}”."
+                found.append(Finding("nobody_decides", words, row, tier))
         found += _of_agent(row, members, now)
     slugs = {row.slug: row for row in rows}
     for each in wanted(organization, since=now - UNUSED, now=now):

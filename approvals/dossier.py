@@ -63,6 +63,8 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Dossier:
+    """`own`: this person has a part in what is asked, which counts where one person is enough too."""
+
     row: Row
     rule: rules.Rule
     words: str
@@ -80,6 +82,7 @@ class Dossier:
     grant: Grant | None
     broken: BreakGlass | None
     may_break_glass: bool
+    own: bool
     follows: Approval | None
     followed_by: Approval | None
 
@@ -132,6 +135,7 @@ def dossier(approval: Approval, membership: Membership, now: datetime) -> Dossie
         grant=Grant.objects.filter(approval=approval).first(),
         broken=BreakGlass.objects.filter(Q(approval=approval) | Q(instead_of=approval)).order_by("-id").first(),
         may_break_glass=not ladder.why_not(case, person, now),
+        own=person.id in case.chain,
         follows=approval.follows,
         followed_by=approval.followed_by.first() if approval.code == states.CHANGES else None,
     )

@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
 from accounts import roles
+from approvals.rule import Person, Rule
 from approvals.terms import Given, Wanted, covers
 from audit.canonical import read_canonical
 from audit.ids import show_id
@@ -40,6 +41,18 @@ class Live:
     granted_by_id: uuid.UUID
     granted_by_label: str
     max_uses: int
+    escalated: int  # steps of the rule that the approval had reached
+    owner_user_id: uuid.UUID | None  # of the agent, now
+    owner_team_id: uuid.UUID | None
+    role: str | None  # of who gave it, now
+    teams: list[uuid.UUID]
+
+    @property
+    def stands(self) -> bool:
+        """Whether who gave it could approve it now: its rule names them, and they do not own the agent (I3)."""
+        giver = Person(self.granted_by_id, self.role, frozenset(self.teams))
+        owns = giver.id == self.owner_user_id or self.owner_team_id in giver.teams
+        return not owns and Rule.read(self.rule).widened(self.escalated).lets(giver)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +70,17 @@ class Granted:
         return show_id("grt", self.id)
 
 
-LIVE = ", ".join(Live.__dataclass_fields__)
+NOW = ("escalated", "owner_user_id", "owner_team_id", "role", "teams")
+GRANT = [name for name in Live.__dataclass_fields__ if name not in NOW]
+# With the role and the teams of now of who gave it: none for who left, or was deactivated.
 FIND = (
-    f"SELECT {LIVE} FROM approvals_grant WHERE agent_id = ANY(%s) AND revoked_at IS NULL AND expires_at > %s"  # noqa: S608
-    " AND uses < max_uses ORDER BY id"
+    f"SELECT {', '.join(f'g.{name}' for name in GRANT)}, a.escalated,"  # noqa: S608
+    " b.owner_user_id, b.owner_team_id, m.role,"
+    " ARRAY(SELECT t.team_id FROM accounts_team_members t WHERE t.membership_id = m.id) AS teams"
+    " FROM approvals_grant g JOIN approvals_approval a ON a.id = g.approval_id JOIN agents_agent b ON b.id = g.agent_id"
+    " LEFT JOIN (accounts_membership m JOIN accounts_user u ON u.id = m.user_id AND u.is_active)"
+    " ON m.organization_id = g.organization_id AND m.user_id = g.granted_by_id"
+    " WHERE g.agent_id = ANY(%s) AND g.revoked_at IS NULL AND g.expires_at > %s AND g.uses < g.max_uses ORDER BY g.id"
 )
 # Whoever races here waits for the row and reads it again: uses and sums never pass their ends. Who gave it still has
 # to be somebody who decides.
@@ -88,7 +108,8 @@ async def use(connection: AsyncConnection[Any], asks: "dict[int, Ask]", now: dat
     for index, request in asks.items():
         wanted = _wanted(request)
         for row in live:
-            if covers(_given(row), wanted) and (used := await _count(connection, row, request, now)):
+            alike = covers(_given(row), wanted) and row.stands
+            if alike and (used := await _count(connection, row, request, now)):
                 granted[index] = used
                 break
     return granted

@@ -5,6 +5,7 @@ Uses are counted by approvals.granting, for agents. Nothing else writes a grant.
 
 import json
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from agents.load import load
 from agents.policy import plain
 from agents.services.by import Who, actor, person
 from approvals import rules, states, terms
-from approvals.case import person_of
+from approvals.case import owners_of, people_of, person_of
 from approvals.models import Approval, Grant
 from audit.clock import database_now
 from audit.leaf import SYSTEM, Actor, Entry, Mode, timestamp
@@ -79,6 +80,24 @@ def revoke(*, grant_id: uuid.UUID, by: Who, organization: Organization, reason: 
         if grant.revoked_at is None:
             _end([grant], actor(by), who.email if who else actor(by).label, reason or "Revoked", database_now())
     return grant
+
+
+def idle(grants: Iterable[Grant]) -> set[uuid.UUID]:
+    """The ids of those of these grants of one organization that allow nothing as people are now: who gave them could
+    not approve it any more. As approvals.granting judges each use.
+    """
+    rows = list(grants)
+    if not rows:
+        return set()
+    people = people_of(rows[0].organization_id, {row.granted_by_id for row in rows})
+    owners = owners_of({row.agent for row in rows})
+    escalated = dict(Approval.objects.filter(grant__in=rows).values_list("id", "escalated"))
+    return {
+        row.id
+        for row in rows
+        if row.granted_by_id in owners[row.agent_id]
+        or not rules.Rule.read(row.rule).widened(escalated[row.approval_id]).lets(people[row.granted_by_id])
+    }
 
 
 def as_json(grant: Grant, now: datetime) -> dict[str, Any]:

@@ -22,10 +22,10 @@ def connect() -> None:
 
 
 def stuck_rules(scope: Scope) -> float:
-    """How many approval rules nobody could satisfy as people are now."""
+    """How many approval rules nobody could satisfy as people are now, or not for an agent whose owners they need."""
     organization = Organization.objects.get(id=scope.organization_id)
     staff = Staff(organization)
-    return float(sum(staff.is_stuck(rule) for rule in organization.approval_rules.all()))
+    return float(sum(bool(staff.trouble(rule)) for rule in organization.approval_rules.all()))
 
 
 def backlog(scope: Scope) -> float:

@@ -30,6 +30,9 @@ from notifications.outbox import announce
 CHANNEL = "warden_approval"  # agents that wait listen here; see approvals.holding
 COVERED = "Values of this request are withheld or encrypted, and shown on its own page only: decide it there."
 ONE_BY_ONE = "Values of this request are withheld or encrypted: no more of its kind can be allowed with it."
+OWN_KIND = (
+    "You have a part in what this agent asks: approve each one by itself, no more of its kind can be allowed by you."
+)
 NOBODY = "Nobody decided in time"
 
 
@@ -98,6 +101,8 @@ def review(
                     raise rules.Refused("A denial allows nothing, and no more of its kind.", "grants")
             voice = case.voice(person)
             behalf = User.objects.get(id=voice.id) if voice and voice.id != by.id else None
+            if grant and by.id in case.chain:
+                raise rules.Refused(OWN_KIND, "grants")
             if grant and behalf:
                 raise rules.Refused("In somebody else's name you approve this one, and no more of its kind.", "grants")
             said = {"via": via, "assurance": assurance, "changes": changes, "reason": reason, "on_behalf_of": behalf}

@@ -10,6 +10,7 @@ urlpatterns = [
     path("<str:apr_id>/approve", views.decide, {"verdict": "approve"}, name="approve"),
     path("<str:apr_id>/deny", views.decide, {"verdict": "deny"}, name="deny"),
     path("<str:apr_id>/break-glass", glass.use, name="glass"),
+    path("<str:apr_id>/grant-words", views.grant_words, name="grant_words"),
     path("<str:apr_id>/change", views.change, name="change"),
     path("<str:apr_id>/context.json", views.context, name="context"),
     path("<str:apr_id>/comments", views.comment, name="comment"),

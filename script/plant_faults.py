@@ -12,9 +12,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
+from fault import Fault
+from faults_of_settings import OF_SETTINGS
+
+from tests.docs.pages import codes, tables
 from warden.embedded.home import Home
 from warden.embedded.services import services
 
@@ -32,17 +35,8 @@ EDITED = "tests/gateway/test_edited.py"
 BUDGETS = "tests/gateway/test_budgets.py"
 GRANTS = "tests/gateway/test_grants.py"
 PENDING = "tests/gateway/test_pending.py"
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What is changed where, and the test that must fail for it. `old` stands in the file once."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    test: str
+PROVED = "proved by"
+PAGES = ("docs/settings.md", "docs/rules.md")
 
 
 FAULTS = [
@@ -514,6 +508,7 @@ FAULTS = [
         "case.expires_at",
         f"{RULES}::test_only_a_pending_request_before_its_deadline_can_change",
     ),
+    *OF_SETTINGS,
 ]
 
 
@@ -521,9 +516,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="only look whether each can be planted, and has its test")
     parser.add_argument("--only", action="append", default=[], metavar="WORD", help="faults whose name has this word")
+    parser.add_argument("--settings", action="store_true", help="only those that take away what a setting enforces")
     arguments = parser.parse_args()
-    faults = [fault for fault in FAULTS if not arguments.only or any(word in fault.name for word in arguments.only)]
-    if wrong := [why for fault in faults for why in stale(fault)]:
+    among = [fault for fault in FAULTS if fault.setting or not arguments.settings]
+    faults = [fault for fault in among if not arguments.only or any(word in fault.name for word in arguments.only)]
+    if wrong := [*(why for fault in faults for why in stale(fault)), *unplanted()]:
         print("\n".join(wrong))  # noqa: T201
         return 2
     if arguments.check:
@@ -555,6 +552,28 @@ def stale(fault: Fault) -> list[str]:
     if fault.test not in tests_of(fault.test.partition("::")[0]):
         said.append(f"{fault.name}: there is no {fault.test}")
     return said
+
+
+def unplanted() -> list[str]:
+    """The settings that the documents explain and no fault takes away such that a test named there catches it; and the
+    faults that are of no setting there.
+    """
+    named = {setting: tests for page in PAGES for setting, tests in settings_of(page)}
+    planted = {setting: {fault.test for fault in FAULTS if fault.setting == setting} for setting in named}
+    said = [f"No fault for {each} with one of its tests" for each in named if not planted[each] & named[each]]
+    return said + [
+        f"{fault.name}: no page knows {fault.setting}" for fault in FAULTS if fault.setting not in {*named, ""}
+    ]
+
+
+def settings_of(page: str) -> list[tuple[str, set[str]]]:
+    """`of a tier: max_amount` with the tests that a page names for it; without those that enforce nothing."""
+    found = []
+    for rows in tables(page):
+        kind, *columns = rows[0]
+        if PROVED in columns:
+            found += [(f"{kind}: {row[kind]}", set(codes(row[PROVED]))) for row in rows if codes(row[PROVED])]
+    return found
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from accounts.models import Organization
-from approvals.models import Approval
+from approvals.models import Approval, BreakGlass
 from approvals.stops import freezing
 from notifications.models import Alert
 
@@ -23,6 +23,13 @@ def page(request: HttpRequest) -> dict[str, Any]:
         "organizations": Organization.objects.filter(memberships__user=user),
         "mode": mode,
         "stops": freezing.active(organization),
+        "glass_due": (
+            BreakGlass.objects.filter(organization=organization, mode=mode, signed_at=None)
+            .select_related("approval")
+            .order_by("due_at")
+            if request.membership.may("owners:write")  # type: ignore[attr-defined]
+            else ()
+        ),
         "firing": (
             Alert.objects.filter(rule__organization=organization, rule__mode=mode, resolved_at=None).count()
             if request.membership.may("settings:read")  # type: ignore[attr-defined]

@@ -95,6 +95,8 @@ class RuleForm(forms.ModelForm):
         self.initial["edit_fields"] = "\n".join(self.instance.edit_fields)
         for name in ("assurance", "critical_seconds"):
             self.fields[name].required = False  # left out, it stays as it is
+        for field in self.fields.values():  # what may be left empty is said once, below the rows
+            field.quiet = True  # type: ignore[attr-defined]
         if not self.instance._state.adding:
             self.initial["token"] = token(self.instance)
             if self.instance.is_default:
@@ -115,16 +117,17 @@ class RuleForm(forms.ModelForm):
         return rows
 
     def _add_who(self, name: str, label: str, chosen: dict[str, list[str]], choices: Choices) -> None:
-        """A list to choose from. Whom the rule names and who is gone since stays in it, so that it can be seen."""
+        """A list to choose from, the chosen first. Whom the rule names and who is gone since stays in it."""
         values = [f"{kind}:{each}" for kind in CHOICE for each in chosen.get(kind, ())]
         known = {value for _, group in choices for value, _ in group}
         gone = [(value, value.partition(":")[2]) for value in values if value not in known]
+        groups = [(group, sorted(each, key=lambda choice: choice[0] not in values)) for group, each in choices if each]
         self.fields[name] = forms.MultipleChoiceField(
             label=label,
-            choices=choices + ([("Gone since", gone)] if gone else []),
+            choices=groups + ([("Gone since", gone)] if gone else []),
             required=False,
             initial=values,
-            widget=forms.SelectMultiple(attrs={"size": 6}),
+            widget=forms.CheckboxSelectMultiple(attrs={"class": "choose"}),
         )
 
     def clean(self) -> dict[str, Any]:

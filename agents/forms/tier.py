@@ -58,7 +58,7 @@ class TierForm(LimitsForm):
             "<code>amount</code> and <code>now</code>; such as <code>context.customer.vip == true</code>. "
             "What cannot be evaluated is denied.",
             "callee": "A SPIFFE ID; empty: any.",
-            "risk": "Approvers see it.",
+            "risk": "Low may be decided with others; critical is typed out, and never granted.",
             "expires_at": "Empty: never.",
             "notes": "Why this tier is as it is.",
         }

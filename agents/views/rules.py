@@ -14,7 +14,7 @@ from accounts.requests import MemberRequest
 from accounts.rules import Refused
 from agents.forms.rule import RuleForm
 from agents.models import ApprovalRule
-from agents.outlook import Staff, stuck_words
+from agents.outlook import Staff, stuck_agent_words, stuck_words
 from agents.services import rules
 from agents.services.facts import token
 from agents.views.finding import find_rule
@@ -28,9 +28,9 @@ def preview(rule: ApprovalRule, staff: Staff) -> dict[str, object]:
     chances = staff.chances(rule)
     return {
         "words": rule_sentence(rule.snapshot()),
-        "chances": chances,
+        "chances": [(each, [(user, staff.note(user, rule)) for user in each.people]) for each in chances],
         "stuck": stuck_words(chances) if staff.is_stuck(rule) else "",
-        "agents": [] if staff.is_stuck(rule) or rule._state.adding else staff.stuck_agents(rule),
+        "agents": [] if staff.is_stuck(rule) else list(map(stuck_agent_words, staff.stuck_agents(rule))),
     }
 
 

@@ -15,6 +15,7 @@ from agents import board, policy
 from agents.forms.tier import TierForm
 from agents.load import permission_of
 from agents.models import Agent, Permission
+from agents.outlook import Staff, stuck_agent_words, stuck_words
 from agents.services import permissions
 from agents.services.facts import token
 from agents.views.finding import find_agent, find_tier
@@ -48,7 +49,18 @@ def preview(agent: Agent, form: TierForm, tier: Permission | None = None) -> dic
     others = [each for each in agent.permissions.all() if each.pk != typed.pk]
     drawn = board.draw([*others, typed], now=database_now(), hit=str(typed.pk))
     (ladder,) = (each for each in drawn.all if any(rung.hit for rung in each.rungs))
-    return {"ladder": ladder, "words": policy.describe(permission_of(typed))}
+    return {"ladder": ladder, "words": policy.describe(permission_of(typed)), "stuck": _stuck(agent, typed)}
+
+
+def _stuck(agent: Agent, tier: Permission) -> str:
+    """Why nobody could approve what it would ask, as people are now; empty where somebody could, or nobody is asked."""
+    rule = tier.approval_rule or agent.organization.approval_rules.filter(is_default=True).first()
+    if tier.effect != Permission.Effect.ASK or rule is None:
+        return ""
+    staff = Staff(agent.organization)
+    if staff.is_stuck(rule):
+        return f"The rule “{rule.name}” is one that nobody can satisfy. {stuck_words(staff.chances(rule))}"
+    return stuck_agent_words(agent.slug) if staff.is_stuck_for(rule, agent) else ""
 
 
 @require_POST

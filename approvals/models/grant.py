@@ -81,4 +81,5 @@ class Grant(models.Model):
             return "revoked"
         if self.expires_at <= now:
             return "expired"
-        return "active" if self.uses < self.max_uses else "used"
+        spent = self.uses >= self.max_uses or (self.total is not None and self.used >= self.total)
+        return "used" if spent else "active"

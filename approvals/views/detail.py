@@ -6,7 +6,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from accounts import stepup
@@ -15,6 +15,7 @@ from agents.assurance import BROWSER, STEPUP, is_enough
 from approvals import rules, shown, terms
 from approvals.dossier import dossier
 from approvals.models import Approval
+from approvals.views.grants import offered
 from audit.clock import database_now
 from audit.ids import read_id
 
@@ -56,8 +57,9 @@ def show(
     since = more.pop("since", now)
     seconds = rule.reading_seconds(approval.risk)
     back = reverse(f"approvals:{verdict}", args=[approval.approval_id]) if verdict else ""
+    read = dossier(approval, membership, now)
     facts = {
-        "dossier": dossier(approval, membership, now),
+        "dossier": read,
         "in_inbox": in_inbox(request),
         "now": now,
         "needs_reason": verdict is not None and rule.needs_reason(verdict),
@@ -67,7 +69,7 @@ def show(
         "needs_factor": verdict is not None and not is_enough(assurance_of(request), rule.assurance),
         "way_to_factor": stepup.way_to(request, back) if verdict and rule.assurance == STEPUP else "",
         "verdict": verdict,
-        **_grantable(approval, rule, verdict, more.get("posted")),
+        **({} if read.own else _grantable(approval, rule, verdict, more.get("posted"))),
         "may_read_logs": membership.may("logs:read"),
         **more,
     }
@@ -82,7 +84,8 @@ def _grantable(approval: Approval, rule: rules.Rule, verdict: str | None, posted
     names = terms.fields(approval.context_data)
     kept = {name: posted is None or bool(posted.get(f"same:{name}")) for name in names}
     granting = bool(posted and posted.get("grant"))
-    return {"grantable": [(name, names[name], kept[name]) for name in names], "granting": granting, "may_grant": True}
+    grantable = [(name, names[name], kept[name]) for name in names]
+    return {"grantable": grantable, "granting": granting, "may_grant": True, **offered(approval, posted)}
 
 
 @require_safe
@@ -91,6 +94,14 @@ def _grantable(approval: Approval, rule: rules.Rule, verdict: str | None, posted
 @requires("approvals:read")
 def detail(request: HttpRequest, apr_id: str) -> HttpResponse:
     return show(request, find(request, apr_id))
+
+
+@require_POST
+@never_cache
+@requires("approvals:read")
+def grant_words(request: HttpRequest, apr_id: str) -> HttpResponse:
+    """The fragment of the form to approve that says what the terms would allow, while somebody fills them in."""
+    return render(request, "approvals/_grant_words.html", offered(find(request, apr_id), request.POST))
 
 
 @require_safe

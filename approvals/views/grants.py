@@ -11,21 +11,26 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.access import requires
 from accounts.models import User
+from agents.policy import plain
 from approvals import grants, rules
-from approvals.models import Grant
-from approvals.terms import Terms, fields
+from approvals.models import Approval, Grant
+from approvals.terms import Terms, check, fields, words
 from audit.clock import database_now
 from audit.ids import read_id
 from audit.models import Event
 
 SHOWN = 200
 USED = "agent:grant:use"
+AT_FIRST = {"grant_minutes": "60", "grant_uses": "5"}
 
 
 def read_terms(sent: Any, context: dict[str, Any]) -> Terms | None:
     """The grant that a form asks for; None where it asks for none. Raises rules.Incomplete."""
-    if not sent.get("grant"):
-        return None
+    return typed_terms(sent, context) if sent.get("grant") else None
+
+
+def typed_terms(sent: Any, context: dict[str, Any]) -> Terms:
+    """The terms as they stand in a form. Raises rules.Incomplete."""
     same = frozenset(name for name in fields(context) if sent.get(f"same:{name}"))
     return Terms(
         minutes=_whole(sent, "grant_minutes"),
@@ -34,6 +39,25 @@ def read_terms(sent: Any, context: dict[str, Any]) -> Terms | None:
         total=_amount(sent, "grant_total"),
         same=same,
     )
+
+
+def offered(approval: Approval, sent: Any) -> dict[str, str]:
+    """What the terms in a form would allow, as a sentence, or why they will not do. `sent` None: those at first."""
+    context = approval.context_data
+    if sent is None:
+        amount = {} if approval.amount is None else dict.fromkeys(("grant_each", "grant_total"), plain(approval.amount))
+        sent = AT_FIRST | amount | {f"same:{name}": "1" for name in fields(context)}
+    try:
+        terms = typed_terms(sent, context)
+        check(
+            rules.Rule.read(approval.rule).widened(approval.escalated), approval.risk, approval.amount, context, terms
+        )
+    except rules.Refused as refused:
+        return {"grant_wrong": refused.reason}
+    said = words(
+        agent=approval.agent_slug, action=approval.action, terms=terms, context=context, currency=approval.currency
+    )
+    return {"grant_words": said}
 
 
 def _whole(sent: Any, name: str) -> int:
@@ -54,7 +78,7 @@ def _amount(sent: Any, name: str) -> Decimal | None:
 def _find(request: HttpRequest, grt_id: str) -> Grant:
     grant_id = read_id("grt", grt_id)
     scope = Grant.objects.filter(organization=request.organization, mode=request.mode)  # type: ignore[attr-defined]
-    found = scope.select_related("approval").filter(id=grant_id).first() if grant_id else None
+    found = scope.select_related("approval", "agent").filter(id=grant_id).first() if grant_id else None
     if found is None:
         raise Http404
     return found
@@ -69,7 +93,9 @@ def grant_list(request: HttpRequest) -> HttpResponse:
     rows = Grant.objects.filter(organization=request.organization, mode=request.mode)  # type: ignore[attr-defined]
     if agent := request.GET.get("agent", "").replace("\0", ""):
         rows = rows.filter(agent_slug=agent)
-    listed = [(row, row.state(now)) for row in rows.order_by("-id")[:SHOWN]]
+    found = list(rows.select_related("agent").order_by("-id")[:SHOWN])
+    idle = grants.idle(row for row in found if row.state(now) == "active")
+    listed = [(row, row.state(now), row.id in idle) for row in found]
     return render(request, "approvals/grants.html", {"grants": listed, "agent": agent, "nav": "inbox"})
 
 
@@ -80,9 +106,11 @@ def grant_detail(request: HttpRequest, grt_id: str) -> HttpResponse:
     """One grant, with each of its uses."""
     grant = _find(request, grt_id)
     uses = Event.objects.filter(organization_id=grant.organization_id, target=grant.grant_id, kind=USED)
+    state = grant.state(database_now())
     facts = {
         "grant": grant,
-        "state": grant.state(database_now()),
+        "state": state,
+        "idle": state == "active" and bool(grants.idle([grant])),
         "uses": uses.order_by("-at", "-id")[:SHOWN],
         "may_revoke": request.membership.may("approvals:decide"),  # type: ignore[attr-defined]
         "may_read_logs": request.membership.may("logs:read"),  # type: ignore[attr-defined]

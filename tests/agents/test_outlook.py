@@ -1,16 +1,20 @@
 """Who could decide under a rule now; a rule that nobody could satisfy is refused, and flagged when people leave."""
 
+from datetime import timedelta
 from io import StringIO
 
 import pytest
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.urls import reverse
 from django.utils.html import strip_tags
 
 from accounts.models import Membership
+from accounts.services import delegations
 from agents.models import ApprovalRule
 from agents.outlook import Staff, stuck_words
+from agents.review import review
 from agents.services import rules
 from agents.services.permissions import create_permission
 from approvals.measures import stuck_rules
@@ -82,13 +86,62 @@ def test_a_rule_is_flagged_once_people_leave(acme, people, payments, enter):
     assert words in out.getvalue()
 
 
-def test_an_agent_whose_owners_are_needed_is_named(acme, people, standard, bot):
+def test_an_agent_whose_owners_are_needed_is_named(acme, people, standard, bot, enter):
     only = rules.create_rule(organization=acme, by=SYSTEM, name="Owner only", roles=["owner"])
-    create_permission(agent=bot, by=people.owner, action="a.b", effect="ask", approval_rule=only)
+    scope = Scope(acme.id, "live", database_now(), None)
+    assert stuck_rules(scope) == 0
+    tier = create_permission(agent=bot, by=people.owner, action="a.b", effect="ask", approval_rule=only)
+    create_permission(agent=bot, by=people.owner, action="a.c", effect="ask")
     assert Staff(acme).stuck_agents(only) == [bot.slug]
     assert Staff(acme).stuck_agents(standard) == []
+    assert stuck_rules(scope) == 1
+    assert [each.permission for each in review(acme) if each.code == "nobody_decides"] == [tier]
+    words = f"What {bot.slug} asks, nobody could approve: its owners are needed, and may not decide it."
+    out = StringIO()
+    call_command("list_approval_rules", "--organization", acme.slug, stdout=out)
+    assert out.getvalue().count(words) == 1
+    browser = enter(people.admin)
+    assert words in browser.get(reverse("agents:rules")).content.decode()
+    assert words in browser.get(reverse("agents:tier", args=[bot.slug, tier.pk])).content.decode()
+    typed = {"action": "a.d", "effect": "ask", "risk": "low", "approval_rule": only.pk}
+    told = reverse("agents:tier_preview", args=[bot.slug])
+    assert words in browser.post(told, typed).content.decode()
+    for better in ({"effect": "allow"}, {"approval_rule": standard.pk}, {"approval_rule": ""}):
+        assert words not in browser.post(told, typed | better).content.decode()
     acme.single_operator_since = database_now()
     assert Staff(acme).stuck_agents(only) == []
+
+
+def test_a_tier_under_a_rule_that_nobody_can_satisfy_any_more_says_so(acme, people, payments, bot, enter):
+    Membership.objects.filter(user__in=[people.owner, people.approver]).update(role="viewer")
+    typed = {"action": "a.d", "effect": "ask", "risk": "low", "approval_rule": payments.pk}
+    page = enter(people.admin).post(reverse("agents:tier_preview", args=[bot.slug]), typed).content.decode()
+    assert f"It takes 2 approvals, and only {people.admin.email} could give one." in page
+
+
+def test_who_could_decide_but_for_a_factor_or_an_absence_is_told(acme, people, standard, enter):
+    TOTP.activate(people.owner, generate_totp_secret())
+    delegations.create(
+        member=people.approver.memberships.get(),
+        starts_at=None,
+        ends_at=database_now() + timedelta(days=3),
+        by=people.approver.memberships.get(),
+    )
+    until = f"{database_now() + timedelta(days=3):%-d %b}"
+    staff = Staff(acme)
+    notes = {user: staff.note(user, standard) for user in (people.owner, people.admin, people.approver)}
+    assert notes == {people.owner: "", people.admin: "", people.approver: f"away until {until}"}
+    standard.assurance = "stepup"
+    notes = {user: staff.note(user, standard) for user in notes}
+    assert notes == {
+        people.owner: "",
+        people.admin: "no second factor yet",
+        people.approver: "no second factor yet",
+    }
+    standard.save(update_fields=["assurance"])
+    page = strip_tags(enter(people.admin).get(reverse("agents:rule", args=[standard.pk])).content.decode())
+    assert f"{people.admin.email} no second factor yet" in page
+    assert f"{people.owner.email} no second" not in page
 
 
 def test_the_editor_shows_the_sentence_and_who_could_decide_while_it_is_filled_in(

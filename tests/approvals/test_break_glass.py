@@ -10,6 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from django.test import Client
+from django.utils.html import strip_tags
 
 from accounts.by import COMMAND_LINE
 from accounts.models import Membership, User
@@ -381,6 +382,22 @@ def test_an_owner_does_not_sign_off_their_own_unless_alone(acme: Acme, tier: Per
     with pytest.raises(NotAllowed, match=f"type {acme.organization.slug}"):
         glass.sign(broken=row, by=own, justified=True, note="Mine.")
     assert glass.sign(broken=row, by=own, justified=True, note="Mine.", typed=acme.organization.slug).signed_at
+
+
+def test_owners_see_on_every_page_what_is_to_be_signed_off(acme: Acme, tier: Permission, enter: Enter) -> None:
+    broken(acme, asked(acme, tier))
+    row = BreakGlass.objects.select_related("organization").get()
+    link = f"/settings/break-glass/{row.glass_id}/"
+    for page in ("/inbox/", "/agents/", "/settings/"):
+        assert link in enter(acme.owner).get(page).content.decode(), page
+        assert link not in enter(acme.admin).get(page).content.decode(), page
+    assert "due in 23 h" in strip_tags(enter(acme.owner).get("/inbox/").content.decode())
+    BreakGlass.objects.update(due_at=database_now() - timedelta(hours=2, minutes=1))
+    assert "due 2 h ago" in strip_tags(enter(acme.owner).get("/inbox/").content.decode())
+    assert link not in enter(acme.owner, "test").get("/inbox/").content.decode()
+    assert link not in enter(acme.stranger).get("/inbox/").content.decode()
+    glass.sign(broken=row, by=member(acme, acme.owner), justified=True, note="Fine.")
+    assert link not in enter(acme.owner).get("/inbox/").content.decode()
 
 
 def test_what_nobody_signs_off_is_told_again_each_day(acme: Acme, tier: Permission, enter: Enter) -> None:

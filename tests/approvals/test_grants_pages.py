@@ -3,14 +3,17 @@
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from html import unescape
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.test import Client
+from django.utils.html import strip_tags
 from playwright.sync_api import expect
 
+from accounts.models import Membership, Organization
 from approvals.models import Approval, Grant
 from audit.clock import database_now
 from audit.leaf import Actor, Entry
@@ -72,6 +75,63 @@ def test_a_grant_is_given_read_and_revoked_without_a_script(acme: Acme, enter: E
     assert "Enough." in shown
     grant.refresh_from_db()
     assert (grant.revoked_by_label, grant.revoked_because) == (acme.colleague.email, "Enough.")
+
+
+@pytest.mark.django_db
+def test_the_form_says_what_the_terms_would_allow(acme: Acme, enter: Enter) -> None:
+    row = a_request(acme)
+    client = enter(acme.approver)
+    whole = strip_tags(client.get(f"/approvals/{row.approval_id}/approve").content.decode())
+    assert "support-bot may do stripe.refund.large, up to $312.50 each and $312.50 in all, with customer_id" in whole
+    told = f"/approvals/{row.approval_id}/grant-words"
+    typed = {name: value for name, value in TERMS.items() if name != "grant"} | {"same:order": "1"}
+    said = strip_tags(client.post(told, typed).content.decode())
+    words = 'up to $300.00 each and $1,500.00 in all, with order "ord_1042", 10 times, within 2 hours.'
+    assert words in unescape(said)
+    for wrong, why in (({"grant_uses": "0"}, "from 1 to 1,000 uses"), ({"grant_each": "313"}, "at most the amount")):
+        assert why in client.post(told, typed | wrong).content.decode()
+    assert enter(acme.stranger).post(told, typed).status_code == 404
+    assert (row.reviews.count(), Grant.objects.count()) == (0, 0)
+
+
+@pytest.mark.django_db
+def test_where_one_person_is_enough_they_grant_nothing_that_their_own_agent_asks(acme: Acme, enter: Enter) -> None:
+    Organization.objects.update(single_operator_since=database_now())
+    row = a_request(acme)
+    client = enter(acme.owner)
+    assert 'name="grant"' not in client.get(f"/approvals/{row.approval_id}/approve").content.decode()
+    refused = give(client, row)
+    assert refused.status_code == 403
+    assert "You have a part in what this agent asks" in refused.content.decode()
+    row.refresh_from_db()
+    assert (row.state, Grant.objects.count()) == ("pending", 0)
+    assert client.post(f"/approvals/{row.approval_id}/approve", {"digest": row.digest}).status_code == 302
+    assert give(enter(acme.approver), a_request(acme)).status_code == 302
+    assert Grant.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_grant_of_somebody_who_could_not_approve_it_any_more_says_that_it_allows_nothing(
+    acme: Acme, enter: Enter
+) -> None:
+    give(enter(acme.approver), a_request(acme))
+    grant = Grant.objects.get()
+    client = enter(acme.viewer)
+    pages = ("/grants/", f"/grants/{grant.grant_id}")
+    assert [client.get(page).content.decode().count("llows nothing") for page in pages] == [0, 0]
+    Membership.objects.filter(user=acme.approver).update(role="auditor")
+    assert [client.get(page).content.decode().count("llows nothing") for page in pages] == [1, 2]
+    Membership.objects.filter(user=acme.approver).update(role="approver")
+    acme.bot.owner_user, acme.bot.owner_team = None, factories.a_team(acme.organization, acme.approver)
+    acme.bot.save(update_fields=["owner_user", "owner_team"])
+    assert [client.get(page).content.decode().count("llows nothing") for page in pages] == [1, 2]
+
+
+@pytest.mark.django_db
+def test_a_grant_whose_sum_is_used_is_used_up(acme: Acme, enter: Enter) -> None:
+    give(enter(acme.approver), a_request(acme))
+    Grant.objects.update(used=1500, uses=5)
+    assert "Used up" in enter(acme.viewer).get("/grants/").content.decode()
 
 
 @pytest.mark.django_db
@@ -148,6 +208,7 @@ def test_a_grant_in_a_browser(server: Server, desk: Desk, scheme: str, viewport:
     options = {"color_scheme": scheme, "viewport": viewport, "bypass_csp": True}
     page = desk(acme.approver, f"/approvals/{row.approval_id}", **options)
     page.get_by_role("button", name="Approve").click()
+    expect(page.locator("#reason")).to_be_focused()
     page.locator("details.grant summary").focus()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
@@ -155,6 +216,8 @@ def test_a_grant_in_a_browser(server: Server, desk: Desk, scheme: str, viewport:
     page.get_by_label("Times").fill("10")
     page.get_by_label("In all at most").fill("1500")
     page.get_by_label("order: ord_1042").uncheck()
+    said = page.get_by_role("status", name="What it would allow")
+    expect(said).to_contain_text('up to $312.50 each and $1,500.00 in all, with customer_id "cus_ABC123", 10 times')
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
     check_accessible(page)
     page.locator(".confirm").click()

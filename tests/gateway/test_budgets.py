@@ -14,6 +14,7 @@ from django.db import connection
 
 from accounts.by import COMMAND_LINE
 from agents.models import Permission, Spending
+from agents.policy import budgets
 from agents.services.agents import change_agent
 from agents.services.permissions import change_permission
 from approvals import edits, rules, services
@@ -51,6 +52,16 @@ def test_a_budget_that_is_used_up_denies_and_says_when_it_begins_anew(world: Wor
     assert world.check("email.send", key=world.test_key)["allowed"] is True  # test mode counts apart
     limit(world, "email.send", count_per_day=3)
     assert world.check("email.send")["allowed"] is True
+
+
+@pytest.mark.parametrize("name", budgets.NAMES)
+def test_each_limit_holds_by_itself(world: World, name: str) -> None:
+    limit(world, "stripe.refund.small", **{name: 2 if name.startswith("count") else 70})
+    assert [refund(world, amount)["allowed"] for amount in (30, 40)] == [True, True]
+    refused = refund(world, 1)
+    assert refused["reason"].startswith("Budget of 'stripe.refund.small' ")
+    assert Event.objects.filter(action="stripe.refund").latest("at").data["code"] == budgets.EXCEEDED
+    assert refund(world, 150)["allowed"] is True  # another tier has a budget of its own
 
 
 def test_a_large_amount_split_into_small_ones_runs_into_its_total(world: World) -> None:

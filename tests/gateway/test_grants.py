@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -121,6 +122,11 @@ def test_nobody_grants_what_their_own_key_asks(world: World, give: Give) -> None
     assert ask(world, 1, key=own)["status"] == "pending"
     Agent.objects.filter(id=world.bot.id).update(owner_user=world.approver)
     assert ask(world, 2)["status"] == "pending"
+    team = factories.a_team(world.acme, world.colleague)
+    Agent.objects.filter(id=world.bot.id).update(owner_user=None, owner_team=team)
+    assert ask(world, 3)["allowed"] is True
+    team.members.add(Membership.objects.get(user=world.approver))
+    assert ask(world, 4)["status"] == "pending"
 
 
 def test_a_denial_is_not_overruled_and_an_approval_is_claimed_first(world: World, give: Give) -> None:
@@ -170,12 +176,38 @@ def test_what_changes_ends_it_at_once_and_for_good(world: World, give: Give, cha
 
 def test_time_and_the_end_of_who_gave_it_end_it(world: World, give: Give) -> None:
     grant = give()
+    assert grant.expires_at - grant.created_at == timedelta(minutes=TERMS.minutes)
     Membership.objects.filter(user=world.approver).update(role="viewer")
     assert ask(world, 1)["status"] == "pending"
     Membership.objects.filter(user=world.approver).update(role="approver")
     assert ask(world, 2)["allowed"] is True
     Grant.objects.filter(id=grant.id).update(expires_at=database_now() - timedelta(seconds=1))
     assert ask(world, 3)["status"] == "pending"
+
+
+def test_who_gave_it_still_has_to_be_one_whom_its_rule_names(world: World) -> None:
+    team = factories.a_team(world.acme, world.approver)
+    rule = factories.a_rule(
+        world.acme,
+        roles=["owner"],
+        escalation=[
+            {"after_minutes": 5, "roles": [], "teams": [{"id": str(team.id), "slug": team.slug}], "people": []}
+        ],
+        grants_allowed=True,
+    )
+    Permission.objects.filter(action="stripe.refund.large").update(approval_rule=rule)
+    approval = world.approval(ask(world, 0)["approval_id"])
+    Approval.objects.filter(id=approval.id).update(escalated=1, escalate_at=None)  # nobody decided for five minutes
+    given = {"reason": "Fine.", "digest": approval.digest, "via": "browser", "grant": replace(TERMS, each=Decimal(400))}
+    review(approval_id=approval.id, by=world.approver, organization=world.acme, verdict="approve", **given)
+    assert ask(world, 1)["allowed"] is True
+    member = team.members.get()
+    team.members.clear()
+    assert ask(world, 2)["status"] == "pending"
+    team.members.add(member)
+    assert ask(world, 3)["allowed"] is True
+    User.objects.filter(pk=world.approver.pk).update(is_active=False)
+    assert ask(world, 4)["status"] == "pending"
 
 
 def test_one_idempotency_key_is_one_use(world: World, give: Give) -> None:

@@ -15,7 +15,8 @@ from agents.models import Stop
 from approvals.models import Approval
 from approvals.stops import services
 from audit.clock import database_now
-from tests.gateway.conftest import World
+from tests import factories
+from tests.gateway.conftest import World, make_key
 from tests.server import Server
 
 
@@ -43,6 +44,16 @@ def test_checks_and_claims_of_what_is_stopped_are_denied_and_others_go_on(world:
     release(row)
     assert world.post(f"/sdk/approvals/{asked['approval_id']}/claim", {}, idempotency_key="one").status_code == 200
     assert world.check("stripe.refund", {"amount": 20})["allowed"] is True
+
+
+def test_a_stop_of_one_agent_holds_all_it_does_and_no_other(world: World) -> None:
+    other = factories.an_agent(world.acme, "other-bot")
+    factories.a_permission(other, "email.send")
+    services.stop(organization=world.acme, by=COMMAND_LINE, reason="odd", agent=world.bot)
+    assert world.check("email.send")["reason"] == "Agent is paused"
+    assert world.check("stripe.refund", {"amount": 20})["reason"] == "Agent is paused"
+    body = {"agent_id": "other-bot", "action": "email.send"}
+    assert world.post("/sdk/check", body, make_key(world.acme, agent=other)).json()["allowed"] is True
 
 
 def test_an_agent_that_is_stopped_may_still_give_up(world: World) -> None:

@@ -104,6 +104,28 @@ def test_another_digest_decides_nothing(office: Office) -> None:
     assert "not the request you were shown" in words(office.slack.whispers[-1])
 
 
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"assurance": "browser"}, "decided in the browser only"),
+        ({"assurance": "stepup"}, "needs your second factor"),
+        ({"confirm_critical": True}, "type stripe.refund.large to approve it"),
+        ({"critical_seconds": 5}, "approved in the browser only, after 5 seconds with it"),
+    ],
+)
+def test_a_click_is_refused_where_the_rule_wants_more_though_no_card_offers_one(
+    office: Office, rule: dict[str, object], said: str
+) -> None:
+    office.request()
+    payload = office.hand.clicked("UANN", office.card, "Approve")
+    approval = office.request(rule={"confirm_critical": False} | rule, risk="critical")
+    payload["actions"][0]["value"] = f"{approval.approval_id} {approval.digest}"
+    office.hand.interact(payload)
+    assert state(approval) == "pending"
+    assert said in words(office.slack.whispers[-1])
+    assert not Review.objects.exists()
+
+
 def test_a_request_past_its_deadline_is_not_decided(office: Office) -> None:
     approval = office.request()
     Approval.objects.update(expires_at=approval.created_at)

@@ -1,7 +1,7 @@
 from typing import Any
 
 from agents.management.commands._base import AgentsCommand, as_json
-from agents.outlook import Staff, stuck_words
+from agents.outlook import Staff
 from agents.words import rule_sentence
 
 
@@ -13,7 +13,7 @@ class Command(AgentsCommand):
         rules, staff = list(organization.approval_rules.all()), Staff(organization)
         words = [
             f"{rule.name}{' (default)' if rule.is_default else ''}: {rule_sentence(rule.snapshot())}"
-            f"{' ' + stuck_words(staff.chances(rule)) if staff.is_stuck(rule) else ''}"
+            f"{' ' + trouble if (trouble := staff.trouble(rule)) else ''}"
             for rule in rules
         ]
         return [as_json(rule) for rule in rules], "\n".join(words)

@@ -9,7 +9,7 @@ from django.conf import settings
 from msgspec import Meta, Struct
 
 from agents import models as agents
-from agents.outlook import Staff, stuck_words
+from agents.outlook import Staff
 from agents.services import deciders
 from agents.services.escalation import named
 from approvals import models as approvals
@@ -42,7 +42,9 @@ class Rule(Struct):
     edits_allowed: bool
     edit_fields: list[str]
     grants_allowed: bool
-    stuck: Annotated[str, Meta(description="Why nobody could satisfy it as people are now; empty where somebody can.")]
+    stuck: Annotated[
+        str, Meta(description="Why nobody could satisfy it as people are now, or not for some agents; else empty.")
+    ]
     created_at: Moment
 
 
@@ -173,7 +175,7 @@ def rule(row: agents.ApprovalRule, staff: Staff) -> Rule:
         edits_allowed=row.edits_allowed,
         edit_fields=row.edit_fields,
         grants_allowed=row.grants_allowed,
-        stuck=stuck_words(staff.chances(row)) if staff.is_stuck(row) else "",
+        stuck=staff.trouble(row),
         created_at=row.created_at,
     )
 
