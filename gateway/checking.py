@@ -229,6 +229,7 @@ def settle_ask(judged: Judged, reply: intake.Reply, batch: Batch) -> Answer:
     match reply.kind:
         case "new":
             batch.after.append(partial(metrics.requested, judged.key.mode))
+            batch.announced()
             entry = _entry(
                 judged,
                 "agent:check:ask",
@@ -244,6 +245,7 @@ def settle_ask(judged: Judged, reply: intake.Reply, batch: Batch) -> Answer:
             entry = _entry(judged, "agent:check:ask", "ask", ASKED, held.approval_id, digest=held.digest, repeated=True)
             return _answer(judged, batch, entry, status="pending", reason=ASKED, held=held)
         case "claimed":
+            batch.announced()
             outside = " outside its rule" if held.code == states.BREAK_GLASS else ""
             reason = f"Approved by {held.decided_by_label}{outside}" + (f": {held.reason}" if held.reason else "")
             entry = _entry(

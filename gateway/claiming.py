@@ -85,6 +85,7 @@ async def claim(job: Claim, key: KeyFacts, loaded: Loaded, batch: Batch) -> Answ
     claimed = await moves.claim(batch.connection, held.id, batch.now, job.idempotency_key or "")
     if claimed is None:
         return ALREADY_CLAIMED
+    batch.announced()
     approved_by = (await receipts.approvers(batch.connection, [claimed]))[claimed.id]
     batch.record(
         holding.entry(
@@ -161,6 +162,7 @@ async def cancel(job: Cancel, key: KeyFacts, batch: Batch) -> Answer:
         return NO_APPROVAL
     ended = await moves.cancel(batch.connection, held.id, batch.now)
     if ended:
+        batch.announced()
         batch.record(
             holding.entry(ended, "agent:approval:cancel", actor(key, ended.agent_slug), result=states.CANCELLED)
         )

@@ -38,4 +38,5 @@ async def comment(job: Comment, key: KeyFacts, batch: Batch) -> Answer:
     await batch.connection.execute(
         holding.ANNOUNCE, [new_id(), held.organization_id, held.mode, "comment.answered", said.comment_id]
     )
+    batch.announced()
     return ok(line(said))

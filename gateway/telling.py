@@ -42,6 +42,7 @@ async def tell(job: Log, key: KeyFacts, loaded: Loaded, batch: Batch, target: st
             holding.ANNOUNCE,
             [new_id(), key.organization_id, key.mode, f"log.{body.status}", show_id("log", row.id)],
         )
+        batch.announced()
     return ok(
         LogAnswer(
             id=show_id("log", row.id),

@@ -19,6 +19,7 @@ from psycopg import AsyncConnection, AsyncCursor
 from audit import spans
 from audit.leaf import COLUMNS, Entry, Row, row
 from gateway import metrics
+from notifications import hints
 
 log = structlog.get_logger(__name__)
 BATCH = 256  # jobs in one transaction
@@ -93,6 +94,11 @@ class Batch:
         made = row(entry, self.now)
         self.rows.append(made)
         return made
+
+    def announced(self) -> None:
+        """Somebody has to hear of this: the worker is told so as soon as it is durable."""
+        if hints.now not in self.after:
+            self.after.append(hints.now)
 
 
 class Job[A]:

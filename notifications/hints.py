@@ -4,14 +4,18 @@ Publishing happens on a thread of its own, so that a broker that is down, or han
 """
 
 import threading
+import time
 
 import structlog
 from celery import Celery, current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 log = structlog.get_logger(__name__)
 SWEEP = "notifications.tasks.sweep"
+PAUSE = 0.2  # seconds between two hints of one process: all that comes meanwhile is one
+ENOUGH = 10  # tasks that wait already: the worker is behind, or not there, and needs no further hint
 
 
 class _Publisher:
@@ -36,11 +40,15 @@ class _Publisher:
             self._due.wait()
             self._due.clear()
             self.publish()
+            time.sleep(PAUSE)
 
     def publish(self) -> None:
         try:
-            self._app.send_task(SWEEP, expires=5, retry=False, ignore_result=True)
-        except (OperationalError, OSError) as error:
+            with self._app.amqp.producer_pool.acquire(block=True) as producer:
+                queue = self._app.conf.task_default_queue
+                if producer.channel.queue_declare(queue).message_count < ENOUGH:
+                    self._app.send_task(SWEEP, expires=5, retry=False, ignore_result=True, producer=producer)
+        except (OperationalError, RedisError, OSError) as error:
             if not self._down:  # once an outage
                 log.warning("the broker is unreachable; the sweep delivers instead", error=str(error))
             self._down = True
@@ -55,4 +63,9 @@ _publisher = _Publisher()
 
 def poke() -> None:
     """Asks for a sweep once this transaction has committed, or at once outside of one. Never blocks, never raises."""
-    transaction.on_commit(_publisher.hint)
+    transaction.on_commit(now)
+
+
+def now() -> None:
+    """Asks for a sweep of what is committed. Never blocks, never raises."""
+    _publisher.hint()

@@ -233,6 +233,7 @@ class Cancel(OfCall):
         ended = await moves.cancel(batch.connection, call.id, batch.now)
         if ended is None:
             return errors.TERMINAL
+        batch.announced()
         batch.record(
             holding.entry(ended, "agent:approval:cancel", actor(key, ended.agent_slug), result=states.CANCELLED)
         )

@@ -1,7 +1,9 @@
 """Hints: a message reaches the worker at once, and a broker that is away costs nobody anything."""
 
 import logging
+import socket
 import time
+import uuid
 from typing import Any
 
 import pytest
@@ -40,6 +42,26 @@ def test_a_hint_waits_for_the_commit(monkeypatch: pytest.MonkeyPatch, django_cap
         hints.poke()
         assert told == []
     assert told == [True]
+
+
+def test_a_broker_that_hangs_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection, and never answers
+        hanging = Celery("hanging", broker=f"redis://127.0.0.1:{silent.getsockname()[1]}/0", set_as_current=False)
+        hanging.conf.broker_transport_options = settings.CELERY_BROKER_TRANSPORT_OPTIONS | {"socket_timeout": 0.2}
+        with caplog.at_level(logging.WARNING):
+            hints._Publisher(hanging).publish()
+    assert "the broker is unreachable" in caplog.text
+
+
+def test_hints_do_not_pile_up_where_nobody_takes_them() -> None:
+    queue = f"unread-{uuid.uuid4().hex}"
+    unread = Celery("unread", broker=settings.CELERY_BROKER_URL, set_as_current=False)
+    unread.conf.task_default_queue = queue
+    publisher = hints._Publisher(unread)
+    for _ in range(hints.ENOUGH + 5):
+        publisher.publish()
+    with unread.connection_for_write() as connection:
+        assert connection.default_channel.queue_purge(queue) == hints.ENOUGH
 
 
 @pytest.mark.django_db(transaction=True)
