@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts.models import Organization
 from accounts.secrets import hash_secret, new_secret
@@ -19,6 +19,7 @@ from gateway.app import conninfo, read_body
 from gateway.policies import Policies
 from gateway.waiting import Waiters
 from gateway.writer import Batch, Job, Lane, Unavailable
+from tests import factories
 from tests.gateway.conftest import make_key
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -268,8 +269,15 @@ async def test_a_body_that_does_not_arrive_is_waited_for_no_longer(monkeypatch: 
 def test_finding_the_latest_of_a_digest_uses_its_indexes(table: str) -> None:
     from approvals.intake import LATEST
 
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
+    with transaction.atomic(), connection.cursor() as cursor:
+        factories.an_approval(agent=factories.an_agent(factories.an_organization()))
+        cursor.execute(
+            "INSERT INTO approvals_approval SELECT (jsonb_populate_record(approval, jsonb_build_object("
+            " 'id', gen_random_uuid(), 'digest', encode(sha256(n::text::bytea), 'hex')))).*"
+            " FROM approvals_approval AS approval, generate_series(1, 2000) AS n"
+        )
+        cursor.execute("ANALYZE approvals_approval")
         cursor.execute(f"EXPLAIN {LATEST}", {"wanted": ["a" * 64]})
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert table in plan
+    assert "Seq Scan" not in plan
