@@ -1,10 +1,11 @@
 """A machine that does at random what people and agents do, and compares what came of it with the reference.
 
-I1, I3, I4 and I5 hold in every sequence. WARDEN_SEQUENCES and WARDEN_STEPS say how many and how long; script/sequences
-runs the whole. Each part is a module of its own, so that two processes share the work.
+I1, I3, I4 and I5 hold in every sequence. WARDEN_SEQUENCES and WARDEN_STEPS say how many and how long: 2,000 of 50
+steps, unless script/sequences is told otherwise.
 """
 
 import json
+import math
 import os
 from datetime import timedelta
 from typing import Any
@@ -49,9 +50,9 @@ from tests.approvals.stage import (
     things,
 )
 
-SEQUENCES = int(os.environ.get("WARDEN_SEQUENCES", "400"))
+SEQUENCES = int(os.environ.get("WARDEN_SEQUENCES", "2000"))
 STEPS = int(os.environ.get("WARDEN_STEPS", "50"))
-PARTS = 2
+PARTS = 20
 
 
 class Deciding(Stage):
@@ -320,7 +321,7 @@ def play(part: int) -> None:
         run_state_machine_as_test(
             seed(part)(machine) if settings.default.derandomize else machine,
             settings=settings(
-                max_examples=SEQUENCES // PARTS,
+                max_examples=math.ceil(SEQUENCES / PARTS),
                 stateful_step_count=STEPS,
                 suppress_health_check=list(HealthCheck),
                 database=None,
