@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import Case, When
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
@@ -17,6 +18,7 @@ from notifications.alerts.forms import AlertRuleForm
 from notifications.models import Alert, AlertRule, Channel
 
 PAGE = 50
+WORST_FIRST = Case(When(rule__severity="critical", then=0), When(rule__severity="warning", then=1), default=2)
 
 
 def find(request: MemberRequest, alr_id: str) -> AlertRule:
@@ -39,7 +41,7 @@ def alerts(request: MemberRequest) -> HttpResponse:
         past = past.filter(id__lt=after)
     history = list(past.order_by("-id")[: PAGE + 1])
     facts = {
-        "firing_now": [_row(alert) for alert in found.filter(resolved_at=None).order_by("-id")],
+        "firing_now": [_row(alert) for alert in found.filter(resolved_at=None).order_by(WORST_FIRST, "-id")],
         "history": [_row(alert) for alert in history[:PAGE]],
         "older": show_id("alt", history[PAGE - 1].id) if len(history) > PAGE else "",
         "rules": AlertRule.objects.filter(organization=request.organization, mode=request.mode, is_active=True).count(),

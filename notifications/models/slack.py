@@ -19,6 +19,7 @@ class SlackApp(models.Model):
     bot_token = models.TextField()
     signing_secret = models.TextField(blank=True)
     app_token = models.TextField(blank=True, help_text="xapp-…: Socket Mode, for those with no public address.")
+    line_at = models.DateTimeField(null=True, blank=True, help_text="When a process last held its line (Socket Mode).")
     is_active = models.BooleanField(default=True)
     disabled_because = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(db_default=Now())

@@ -20,11 +20,13 @@ from accounts.requests import MemberRequest
 from accounts.rules import Refused
 from accounts.trail import trail_of
 from accounts.views.answers import status_of, told, told_in
+from audit.clock import database_now
 from audit.ids import show_id
 from notifications.models import Channel, SlackApp, SlackLink
 from notifications.slack import apps, links
 from notifications.slack.client import SlackError, ask
 from notifications.slack.manifest import SCOPES, manifest
+from notifications.slack.socket import is_held
 
 STATE = "slack_oauth_state"  # in the session
 
@@ -83,6 +85,7 @@ def settings_page(request: MemberRequest) -> HttpResponse:
         "form": form,
         "may_write": may_write,
         "from_environment": from_environment,
+        "is_held": app_now is not None and is_held(app_now, database_now()),
         "may_install": bool(settings.SLACK_CLIENT_ID and settings.SLACK_CLIENT_SECRET),
         "manifest": manifest(socket_mode=False),
         "socket_manifest": manifest(socket_mode=True),

@@ -6,10 +6,12 @@ The line is authenticated by the app token, so nothing on it is signed; each env
 import logging
 import threading
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 from django.db import close_old_connections
+from django.db.models.functions import Now
 from slack_sdk.socket_mode.builtin import SocketModeClient
 from slack_sdk.socket_mode.client import BaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
@@ -23,6 +25,12 @@ log = structlog.get_logger(__name__)
 Answer = tuple[dict[str, object] | None, Callable[[], None] | None]
 Handler = Callable[[SlackApp, str, str, dict[str, object]], Answer]
 LOOK_AGAIN = 15.0  # seconds until an app that was connected, changed or disconnected is noticed
+UNHELD = timedelta(seconds=3 * LOOK_AGAIN)  # since nobody was seen holding a line
+
+
+def is_held(app: SlackApp, now: datetime) -> bool:
+    """Whether some process holds the app's line at `now`, the database's clock, or did a moment ago."""
+    return app.line_at is not None and now - app.line_at < UNHELD
 
 
 class Lines:
@@ -45,7 +53,7 @@ class Lines:
             close_old_connections()
 
     def look(self) -> None:
-        """Opens lines that are missing and closes those that should not be."""
+        """Opens lines that are missing, closes those that should not be, and notes which are held."""
         wanted = {str(app.pk): app for app in SlackApp.objects.filter(is_active=True).exclude(app_token="")}
         for name, (token, _) in list(self._open.items()):
             if name not in wanted or wanted[name].app_token != token:
@@ -56,6 +64,8 @@ class Lines:
                     self._open[name] = (app.app_token, self._dial(app))
                 except Exception as error:  # one workspace's line must not keep the others from theirs
                     log.warning("Slack's line could not be opened", app=name, error=type(error).__name__)
+        held = [name for name, (_, client) in self._open.items() if client.is_connected()]
+        SlackApp.objects.filter(pk__in=held).update(line_at=Now())
 
     def _dial(self, app: SlackApp) -> SocketModeClient:
         quiet = logging.getLogger("slack_sdk.socket_mode")

@@ -49,6 +49,16 @@ def test_what_fires_and_what_fired_is_shown(acme: Acme, enter, rule) -> None:  #
     assert "Lasted" in text
 
 
+def test_what_is_critical_stands_first(acme: Acme, enter, rule) -> None:  # noqa: F811
+    grave = AlertRule.objects.create(
+        organization=acme.organization, name="Grave", measure="backlog", threshold=0, severity="critical"
+    )
+    for each in (grave, rule):  # and what fired last before it
+        Alert.objects.create(rule=each, value=1, worst=1)
+    shown = enter(acme.admin).get(ALERTS).context["firing_now"]
+    assert [row["alert"].rule for row in shown] == [grave, rule]
+
+
 def test_history_goes_on_over_pages(acme: Acme, enter, rule) -> None:  # noqa: F811
     for _ in range(51):
         alert = Alert.objects.create(rule=rule, value=1, worst=1)

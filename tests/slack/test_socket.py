@@ -4,14 +4,16 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.test import Client
 
 from approvals.models import Approval, Review
 from approvals.slack.views import heard
+from audit.clock import database_now
 from notifications.models import SlackApp
-from notifications.slack.socket import Lines
+from notifications.slack.socket import UNHELD, Lines
 from notifications.vault import seal
 from tests.slack.conftest import Office, furnish
 from tests.slack.fake import FakeSlack
@@ -52,6 +54,16 @@ def test_a_click_comes_by_the_line_and_counts_once(office: Office, line: Line) -
     approval.refresh_from_db()
     assert approval.state == "approved"
     assert Review.objects.count() == 1
+
+
+def test_the_settings_page_says_whether_somebody_holds_the_line(office: Office, line: Line, enter: Any) -> None:
+    browser, deadline = enter(office.acme.admin), time.monotonic() + 10
+    while SlackApp.objects.get().line_at is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert "the line is open" in browser.get("/settings/slack").content.decode()
+    SlackApp.objects.update(line_at=database_now() - UNHELD)
+    assert "Nobody holds Slack's line" in browser.get("/settings/slack").content.decode()
 
 
 def test_a_line_that_slack_wants_anew_is_opened_anew_and_a_click_on_it_counts(
