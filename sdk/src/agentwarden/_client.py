@@ -242,6 +242,7 @@ class AgentWarden:
         wait: bool = False,
         wait_timeout: float | None = None,
         reasoning: str | None = None,
+        expires_in: int | None = None,
     ) -> Callable[[Callable[P, T]], Callable[P, T]]:
         """Decorator: each call of the function goes through `execute`.
 
@@ -259,7 +260,14 @@ class AgentWarden:
             def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
                 told, callback = protected.plan(args, kwargs)
                 value: T = self.execute(
-                    agent_id, action, callback, told, wait=wait, wait_timeout=wait_timeout, reasoning=reasoning
+                    agent_id,
+                    action,
+                    callback,
+                    told,
+                    wait=wait,
+                    wait_timeout=wait_timeout,
+                    reasoning=reasoning,
+                    expires_in=expires_in,
                 )
                 return value
 

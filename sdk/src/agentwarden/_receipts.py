@@ -21,7 +21,7 @@ from os import PathLike
 from typing import Any
 
 from ._errors import ReceiptError, ValidationError
-from ._json import decode, encode
+from ._json import encode
 
 TYPE = "warden-receipt+jwt"
 # The one algorithm there is, by the name that Warden writes (RFC 8037) and by the one that replaces it (RFC 9864).
@@ -91,6 +91,7 @@ def verify_receipt(
     *,
     audience: str,
     used: Callable[[str, int], bool],
+    agent: str | None = None,
     action: str | None = None,
     context: Mapping[str, Any] | None = None,
     now: float | None = None,
@@ -98,8 +99,8 @@ def verify_receipt(
     """The receipt, if one of the keys signed it for this audience, it is in time, and it was not used before.
 
     `public_key` is a verifier key as Warden's log page shows it, or the 32 bytes in base64; several, while keys are
-    rotated. `action` and `context`: what is about to be done, which must be what was approved. `used` is called last,
-    with the receipt's id and expiry, and says whether this is its first use: an UsedReceipts, or your own.
+    rotated. `agent`, `action` and `context`: what is about to be done, which must be what was approved. `used` is
+    called last, with the receipt's id and expiry, and says whether this is its first use: an UsedReceipts, or your own.
     Raises ReceiptError. Needs `pip install "agentwarden-client[receipts]"`.
     """
     keys = [public_key] if isinstance(public_key, str) else list(public_key)
@@ -108,15 +109,17 @@ def verify_receipt(
     at = time.time() if now is None else now
     if found.audience != audience:
         raise ReceiptError("this receipt is for another audience")
-    if at > found.expires_at + LEEWAY:
+    if not at <= found.expires_at + LEEWAY:  # said so that NaN is refused
         raise ReceiptError("this receipt has expired")
-    if at < found.claimed_at - LEEWAY:
+    if not at >= found.claimed_at - LEEWAY:
         raise ReceiptError("this receipt is not valid yet: are the clocks right?")
+    if agent is not None and agent != found.agent:
+        raise ReceiptError("this receipt is for another agent")
     if action is not None and action != found.action:
         raise ReceiptError("this receipt is for another action")
     if context is not None and context_sha256(context) != found.context_sha256:
         raise ReceiptError("what is to be done is not what was approved")
-    if not used(found.event_id, found.expires_at):
+    if used(found.event_id, found.expires_at) is not True:  # a coroutine only looks true
         raise ReceiptError("this receipt was used already")
     return found
 
@@ -136,11 +139,17 @@ def context_sha256(context: Mapping[str, Any]) -> str:
     try:
         from rfc8785 import dumps  # an extra, as cryptography is
 
-        return hashlib.sha256(dumps(decode(encode(context).encode()))).hexdigest()
+        return hashlib.sha256(dumps(json.loads(encode(context), parse_int=_number))).hexdigest()
     except ImportError as error:
         raise ReceiptError(NEEDED) from error
-    except (ValidationError, ValueError) as error:
+    except (ValidationError, ValueError, OverflowError) as error:
         raise ReceiptError(f"the context is no JSON: {error}") from error
+
+
+def _number(text: str) -> int | float:
+    """From 2^53 on a whole number is a double that RFC 8785 writes so, where it is one exactly; else it has no form."""
+    value = int(text)
+    return float(value) if abs(value) >= 2**53 and float(value) == value else value
 
 
 def read_key(text: str) -> bytes:

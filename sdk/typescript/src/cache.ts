@@ -50,7 +50,7 @@ export class Cache {
     this.#answers.delete(key);
     if (this.#clock() >= found.until) return null;
     this.#answers.set(key, found);
-    return { ...found.result, cached: true };
+    return Object.freeze({ ...found.result, cached: true });
   }
 
   /** Keep an answer for `ttlMs` from when it was asked for; every answer teaches the policy's version. */

@@ -11,6 +11,7 @@ import {
   PermissionDeniedError,
   ValidationError,
 } from "./errors.js";
+import { settleAtEnd, settled } from "./ending.js";
 import { encode, same, type Context } from "./json.js";
 import {
   openly,
@@ -28,13 +29,14 @@ import {
   type LogResult,
   type LogStatus,
 } from "./models.js";
-import { contextOf, logRequest, name, path, type LogOptions } from "./requests.js";
-import { exactActions, newKey, number, post, retryable, sleep, unreachable, Wire, type Options, type Request } from "./wire.js";
+import { Observers } from "./observe.js";
+import { Outbox } from "./outbox.js";
+import { contextOf, logRequest, name, path, text, type LogOptions } from "./requests.js";
+import { exactActions, newKey, number, post, retryable, seconds, sleep, unreachable, Wire, type Options, type Request } from "./wire.js";
 
 const LONG_POLL = 30_000; // the most the server holds one
 const OUTAGE_PATIENCE = 300_000; // a wait for a person outlives a server that cannot be reached by so much
 const FLUSH_TIMEOUT = 2_000;
-const MOST_OVERDUE = 1_000;
 const LONGEST_CACHE_TTL = 60_000;
 
 export interface CheckOptions {
@@ -44,6 +46,13 @@ export interface CheckOptions {
   expiresIn?: number | undefined;
   /** The same key always gets the same answer; by default each call has its own, kept through its retries. */
   idempotencyKey?: string | undefined;
+}
+
+export interface ClaimOptions {
+  /** Keep it to ask again after a crash: the same key gets the same claim. */
+  idempotencyKey?: string | undefined;
+  /** Whom the receipt is for, as they call themselves to `verifyReceipt`. */
+  audience?: string | undefined;
 }
 
 export interface CommentOptions {
@@ -75,8 +84,8 @@ export class AgentWarden {
   readonly #warn: (message: string) => void;
   readonly #open: ReadonlySet<string>;
   readonly #cache: Cache;
-  readonly #overdue: Request[] = [];
-  #flushing = false;
+  readonly #observers: Observers;
+  readonly #outbox: Outbox;
 
   constructor(options: Options = {}) {
     this.#wire = new Wire(options, (error) => {
@@ -86,16 +95,22 @@ export class AgentWarden {
     const ttlMs = number("cacheTtlMs", options.cacheTtlMs ?? 0, 0, LONGEST_CACHE_TTL);
     this.#cache = new Cache(ttlMs, Math.floor(number("cacheSize", options.cacheSize ?? 1024, 1, 1_000_000)));
     this.#warn = options.onWarning ?? ((message) => console.warn(`agentwarden: ${message}`));
+    this.#observers = new Observers(options.observers ?? [], this.#warn);
+    this.#outbox = new Outbox((request, timeoutMs) => this.#wire.once(request, timeoutMs), this.#warn);
   }
 
   /** Ask whether the agent may do the action now: act only if the result's `allowed` is true. */
   async check(agentId: string, action: string, context?: Context | null, options: CheckOptions = {}): Promise<CheckResult> {
+    return this.#observers.check(agentId, action, () => this.#check(agentId, action, context, options));
+  }
+
+  async #check(agentId: string, action: string, context: Context | null | undefined, options: CheckOptions): Promise<CheckResult> {
     const body = {
       agent_id: name("agentId", agentId),
       action: name("action", action),
       context: contextOf(context),
-      reasoning: options.reasoning,
-      expires_in: options.expiresIn,
+      reasoning: text("reasoning", options.reasoning),
+      expires_in: seconds("expiresIn", options.expiresIn),
     };
     const request = post("/sdk/check", body, options.idempotencyKey ?? newKey(), agentId, action);
     const cached = this.#cache.on && options.idempotencyKey === undefined;
@@ -142,6 +157,10 @@ export class AgentWarden {
   async waitForApproval(approvalId: string, options: { timeoutMs?: number | undefined } = {}): Promise<Approval> {
     const timeout = options.timeoutMs ?? Infinity;
     if (!(timeout >= 0)) throw new ValidationError("timeoutMs is a number, at least 0");
+    return this.#observers.wait(approvalId, () => this.#wait(approvalId, timeout));
+  }
+
+  async #wait(approvalId: string, timeout: number): Promise<Approval> {
     const deadline = performance.now() + timeout;
     let heard = performance.now();
     let failures = 0;
@@ -154,7 +173,7 @@ export class AgentWarden {
         const answer = await this.#wire.once(request, wait * 1000 + this.#wire.timeoutMs);
         const approval = parseApproval(answer, approvalId);
         heard = performance.now();
-        if (approval.status !== "pending" || heard >= deadline) return approval;
+        if (!approval.pending || heard >= deadline) return approval;
         failures = 0;
         // A proxy or an older server may answer at once: then ask once a second, not in a spin.
         pause = wait ? Math.max(0, 1000 - (heard - askedAt)) : deadline - heard;
@@ -166,9 +185,11 @@ export class AgentWarden {
     }
   }
 
-  /** Take an approval, once, before acting on it; the same `idempotencyKey` gets the same claim again after a crash. */
-  async claim(approvalId: string, idempotencyKey: string = newKey()): Promise<Claim> {
-    return parseClaim(await this.#exchange(post(`${path(approvalId)}/claim`, undefined, idempotencyKey)), approvalId);
+  /** Take an approval, once, before acting on it; the claim says what exactly was approved. */
+  async claim(approvalId: string, options: ClaimOptions = {}): Promise<Claim> {
+    const { audience, idempotencyKey = newKey() } = options;
+    const body = audience === undefined ? undefined : { audience: name("audience", audience) };
+    return parseClaim(await this.#exchange(post(`${path(approvalId)}/claim`, body, idempotencyKey)), approvalId);
   }
 
   /** Give up: nobody is asked any more. */
@@ -220,16 +241,16 @@ export class AgentWarden {
     };
     let effective = result.effectiveContext;
     // Denied as it was asked, but approved as a person changed it: that is what is claimed, and done.
-    const otherwise = !result.allowed && result.code === "edited" && result.approvalId !== null;
+    const otherwise = result.approvedOtherwise;
     if (result.requiresApproval || otherwise) {
       const approvalId = result.approvalId ?? "";
       const approval = options.wait || otherwise ? await this.waitForApproval(approvalId, { timeoutMs: options.waitTimeoutMs }) : null;
-      if (approval === null || approval.status === "pending") {
+      if (approval === null || approval.pending) {
         await report("pending_approval", asked);
         const about = { requestId: result.requestId };
         throw new ApprovalRequiredError(action, result.reason, approvalId, result.approvalUrl, about);
       }
-      if (approval.status !== "approved") {
+      if (!approval.approved) {
         return refuse("denied", approval.reason ?? `The request was ${approval.status}`, approval.status);
       }
       await mustBeTold(approval.effectiveContext); // before the claim: one nobody can act upon is not used up
@@ -290,10 +311,16 @@ export class AgentWarden {
       };
   }
 
-  /** Try once more, for two seconds, to deliver what could not be reported. */
+  /**
+   * Try once more, for two seconds, to deliver what could not be reported; after it, the client is of no more use.
+   * Who forgets it still reports what is overdue when nothing is left to do (`beforeExit`), but not on `process.exit()`.
+   */
   async close(): Promise<void> {
-    await this.#flush(FLUSH_TIMEOUT);
-    if (this.#overdue.length) this.#warn(`${this.#overdue.length} outcomes could not be reported to Warden`);
+    if (this.#wire.closed) return;
+    await this.#outbox.flush(FLUSH_TIMEOUT);
+    this.#wire.close();
+    settled(this);
+    if (this.#outbox.size) this.#warn(`${this.#outbox.size} outcomes could not be reported to Warden`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -302,7 +329,8 @@ export class AgentWarden {
 
   async #exchange(request: Request): ReturnType<Wire["exchange"]> {
     const answer = await this.#wire.exchange(request);
-    if (this.#overdue.length) await this.#flush(FLUSH_TIMEOUT);
+    if (this.#outbox.size) await this.#outbox.flush(FLUSH_TIMEOUT);
+    if (!this.#outbox.size) settled(this);
     return answer;
   }
 
@@ -320,8 +348,8 @@ export class AgentWarden {
   }
 
   #later(request: Request): boolean {
-    if (this.#overdue.length >= MOST_OVERDUE) return false;
-    this.#overdue.push(request);
+    if (!this.#outbox.add(request)) return false;
+    settleAtEnd(this);
     return true;
   }
 
@@ -335,28 +363,6 @@ export class AgentWarden {
       const kept = request && retryable(error) && this.#later(request);
       const told = error instanceof Error ? error.message : String(error);
       this.#warn(`the outcome '${status}' of '${action}' ${kept ? "is kept for later" : "was not logged"}: ${told}`);
-    }
-  }
-
-  /** Send what is overdue, oldest first, until the first that the server cannot take. */
-  async #flush(milliseconds: number): Promise<void> {
-    if (this.#flushing) return;
-    this.#flushing = true;
-    const deadline = performance.now() + milliseconds;
-    try {
-      for (let next = this.#overdue[0]; next; next = this.#overdue[0]) {
-        const left = deadline - performance.now();
-        if (left <= 0) return;
-        try {
-          await this.#wire.once(next, left);
-        } catch (error) {
-          if (retryable(error)) return;
-          this.#warn(`Warden refused an overdue outcome of '${next.action}': ${(error as Error).message}`);
-        }
-        this.#overdue.shift();
-      }
-    } finally {
-      this.#flushing = false;
     }
   }
 }

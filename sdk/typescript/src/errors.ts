@@ -10,6 +10,7 @@
  *     ├── ValidationError          422, or an argument refused before anything was sent
  *     ├── BatchError               some items of a batch failed; carries what came of each
  *     ├── NetworkError             nothing was heard: no connection, a time-out, a broken answer
+ *     ├── ReceiptError             a receipt does not show what it should: do not act
  *     └── APIError                 anything else: 409, 413, 5xx, a redirect, an answer that is not well formed
  */
 
@@ -47,6 +48,9 @@ export class RateLimitError extends AgentWardenError {}
 export class ValidationError extends AgentWardenError {}
 export class NetworkError extends AgentWardenError {}
 export class APIError extends AgentWardenError {}
+
+/** The receipt does not show what it should: do not act. The text says why. */
+export class ReceiptError extends AgentWardenError {}
 
 /** The action must not be done: by policy, by a person, or because the approval can no longer be used. */
 export class PermissionDeniedError extends AgentWardenError {

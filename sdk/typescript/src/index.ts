@@ -10,7 +10,7 @@
  */
 
 export { AgentWarden } from "./client.js";
-export type { CheckOptions, CommentOptions, ExecuteOptions, ProtectOptions } from "./client.js";
+export type { CheckOptions, ClaimOptions, CommentOptions, ExecuteOptions, ProtectOptions } from "./client.js";
 export { BatchError, type BatchResult } from "./batch.js";
 export { errorContext, type ErrorContextOptions } from "./error-context.js";
 export {
@@ -22,10 +22,14 @@ export {
   NetworkError,
   PermissionDeniedError,
   RateLimitError,
+  ReceiptError,
   ValidationError,
 } from "./errors.js";
 export type { Context, Json } from "./json.js";
 export type { Approval, ApprovalStatus, CheckResult, Claim, Comment, Identity, LogResult, LogStatus } from "./models.js";
+export type { Finish, Observer } from "./observe.js";
+export { verifyReceipt, type Receipt, type ReceiptOptions } from "./receipts.js";
+export { UsedReceipts } from "./used-receipts.js";
 export type { Options } from "./wire.js";
 export type { LogOptions } from "./requests.js";
 export { VERSION } from "./wire.js";

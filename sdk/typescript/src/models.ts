@@ -26,6 +26,10 @@ export interface CheckResult {
   readonly effectiveContext: Context | null;
   /** Why, where it is denied and a program can do something about it. */
   readonly code: string | null;
+  /** Denied as it was asked, but approved as a person changed it: claim the approval, and do exactly that. */
+  readonly approvedOtherwise: boolean;
+  /** The event of the log that says so: its id and leaf hash. */
+  readonly audit: Context | null;
   /** The grant that allowed this, where one did. */
   readonly grantId: string | null;
   /** Whether the answer may be remembered: it depends on nothing but the policy and the question. */
@@ -63,6 +67,10 @@ export interface Comment {
 export interface Approval {
   readonly id: string;
   readonly status: ApprovalStatus;
+  /** Nobody has decided yet, and it has neither expired nor been cancelled. */
+  readonly pending: boolean;
+  /** Approved. Whether it is still free to be claimed, only `claim` can tell. */
+  readonly approved: boolean;
   readonly reason: string | null;
   readonly decidedAt: Date | null;
   readonly decidedBy: string | null;
@@ -78,14 +86,20 @@ export interface Approval {
   readonly requestId: string | undefined;
 }
 
-/** An approval taken, once: the right to act, until `deadlineAt`. `receipt` is the whole answer, to keep as evidence. */
+/** An approval taken, once, by this agent: the right to act, until `deadlineAt`. */
 export interface Claim {
   readonly approvalId: string;
   readonly digest: string;
   readonly claimedAt: Date;
   readonly deadlineAt: Date | null;
+  readonly action: string | null;
+  readonly agentId: string | null;
+  /** What was approved, the approver's edits included; null: exactly what was asked. */
   readonly effectiveContext: Context | null;
-  readonly receipt: Context;
+  /** Signed, for whoever carries the action out (`verifyReceipt`); null where it was not signed yet. */
+  readonly receipt: string | null;
+  /** The whole answer. */
+  readonly answer: Context;
   readonly requestId: string | undefined;
 }
 
@@ -97,6 +111,8 @@ export interface Identity {
   readonly mode: string;
   readonly agentId: string | null;
   readonly environment: string | null;
+  readonly scopes: readonly string[];
+  readonly expiresAt: Date | null;
   readonly requestId: string | undefined;
 }
 
@@ -124,7 +140,7 @@ export function objectOf(answer: Answer): Context | null {
   }
 }
 
-function isObject(value: unknown): value is Context {
+export function isObject(value: unknown): value is Context {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
@@ -198,6 +214,12 @@ class Fields {
     throw this.malformed(`'${this.where}${name}' is not an object`);
   }
 
+  texts(name: string): readonly string[] {
+    const value = this.get(name);
+    if (Array.isArray(value) && value.every((each) => typeof each === "string")) return value;
+    throw this.malformed(`'${this.where}${name}' is not a list of texts`);
+  }
+
   fields(name: string): Fields | null {
     const value = this.object(name);
     return value && new Fields(value, this.answer, `${this.where}${name}.`);
@@ -225,7 +247,7 @@ export function malformed(answer: Answer, what: string): APIError {
 
 export function parseCheck(answer: Answer): CheckResult {
   const fields = Fields.of(answer);
-  const result: CheckResult = {
+  const result = {
     allowed: fields.flag("allowed"),
     requiresApproval: fields.flag("requires_approval"),
     reason: fields.text("reason"),
@@ -238,6 +260,7 @@ export function parseCheck(answer: Answer): CheckResult {
     policyVersion: fields.text("policy_version"),
     effectiveContext: fields.object("effective_context"),
     code: fields.text("code"),
+    audit: fields.object("audit"),
     grantId: fields.text("grant_id"),
     cacheable: fields.maybe("cacheable"),
     cached: false,
@@ -246,12 +269,13 @@ export function parseCheck(answer: Answer): CheckResult {
   };
   if (result.allowed && result.requiresApproval) throw fields.malformed("both allowed and in need of approval");
   if (result.requiresApproval && !result.approvalId) throw fields.malformed("'approval_id' is missing");
-  return result;
+  const approvedOtherwise = !result.allowed && result.code === "edited" && Boolean(result.approvalId);
+  return Object.freeze({ ...result, approvedOtherwise });
 }
 
 /** The allow of an action that is named to go ahead without Warden. */
 export function openly(reason: string): CheckResult {
-  return {
+  return Object.freeze({
     allowed: true,
     requiresApproval: false,
     reason,
@@ -264,17 +288,19 @@ export function openly(reason: string): CheckResult {
     policyVersion: null,
     effectiveContext: null,
     code: null,
+    approvedOtherwise: false,
+    audit: null,
     grantId: null,
     cacheable: false,
     cached: false,
     failOpen: true,
     requestId: undefined,
-  };
+  });
 }
 
 export function parseLog(answer: Answer): LogResult {
   const fields = Fields.of(answer);
-  return {
+  return Object.freeze({
     id: fields.need("id"),
     agentId: fields.need("agent_id"),
     organizationId: fields.need("organization_id"),
@@ -283,7 +309,7 @@ export function parseLog(answer: Answer): LogResult {
     context: fields.object("context"),
     createdAt: fields.needWhen("created_at"),
     requestId: fields.requestId,
-  };
+  });
 }
 
 export function parseApproval(answer: Answer, id: string): Approval {
@@ -292,9 +318,11 @@ export function parseApproval(answer: Answer, id: string): Approval {
   const status = STATUSES.find((each) => each === fields.need("status"));
   if (!status) throw fields.malformed("'status' is none of the five it may be");
   const decision = fields.fields("decision");
-  return {
+  return Object.freeze({
     id,
     status,
+    pending: status === "pending",
+    approved: status === "approved",
     reason: decision?.text("reason") ?? null,
     decidedAt: decision?.when("decided_at") ?? null,
     decidedBy: decision?.text("decided_by") ?? null,
@@ -305,7 +333,7 @@ export function parseApproval(answer: Answer, id: string): Approval {
     code: decision?.text("code") ?? null,
     comments: fields.list("comments").map(readComment),
     requestId: fields.requestId,
-  };
+  });
 }
 
 export function parseComment(answer: Answer): Comment {
@@ -313,14 +341,14 @@ export function parseComment(answer: Answer): Comment {
 }
 
 function readComment(fields: Fields): Comment {
-  return {
+  return Object.freeze({
     id: fields.need("id"),
     by: fields.need("by"),
     kind: fields.need("kind"),
     text: fields.need("text"),
     createdAt: fields.needWhen("created_at"),
     attachment: fields.object("attachment"),
-  };
+  });
 }
 
 export function parseClaim(answer: Answer, id: string): Claim {
@@ -329,26 +357,31 @@ export function parseClaim(answer: Answer, id: string): Claim {
   if (fields.need("status") !== "approved") throw fields.malformed("claimed, but not approved");
   const claim = fields.fields("claim");
   if (!claim) throw fields.malformed("'claim' is missing");
-  return {
+  return Object.freeze({
     approvalId: id,
     digest: claim.need("digest"),
     claimedAt: claim.needWhen("claimed_at"),
     deadlineAt: claim.when("deadline_at"),
+    action: fields.text("action"),
+    agentId: fields.text("agent_id"),
     effectiveContext: fields.object("effective_context"),
-    receipt: fields.value,
+    receipt: claim.text("receipt"),
+    answer: fields.value,
     requestId: fields.requestId,
-  };
+  });
 }
 
 export function parseIdentity(answer: Answer): Identity {
   const fields = Fields.of(answer);
-  return {
+  return Object.freeze({
     keyId: fields.need("key_id"),
     keyName: fields.text("key_name") ?? "",
     organizationId: fields.need("organization_id"),
     mode: fields.need("mode"),
     agentId: fields.text("agent_id"),
     environment: fields.text("environment"),
+    scopes: fields.texts("scopes"),
+    expiresAt: fields.when("expires_at"),
     requestId: fields.requestId,
-  };
+  });
 }

@@ -27,11 +27,18 @@ export function logRequest(
     action: name("action", action),
     status,
     context: contextOf(context),
-    ip_address: options.ipAddress,
-    approval_id: options.approvalId ?? undefined,
-    decision_id: options.decisionId ?? undefined,
+    ip_address: text("ipAddress", options.ipAddress),
+    approval_id: text("approvalId", options.approvalId),
+    decision_id: text("decisionId", options.decisionId),
   };
   return post("/sdk/log", body, newKey(), agentId, action);
+}
+
+/** A text, or undefined where there is none. */
+export function text(what: string, value: string | null | undefined): string | undefined {
+  if (value === null || value === undefined) return undefined;
+  if (typeof value === "string") return value;
+  throw new ValidationError(`${what} is a text; not ${typeof value}`);
 }
 
 export function name(what: string, value: string): string {

@@ -22,6 +22,7 @@ export interface RecordedCheck {
   action: string;
   context: Context | null;
   reasoning: string | null;
+  idempotencyKey: string | null;
   outcome: "allow" | "ask" | "deny";
   approvalId: string | null;
 }
@@ -48,6 +49,7 @@ interface Held {
   agentId: string;
   action: string;
   context: Context | null;
+  expiresAt: string;
   status: ApprovalStatus;
   reason: string | null;
   decidedBy: string | null;
@@ -71,12 +73,23 @@ export class FakeWarden {
   readonly checks: RecordedCheck[] = [];
   readonly logs: RecordedLog[] = [];
   readonly claims: string[] = [];
+  readonly #agents: ReadonlySet<string> | null;
   readonly #rules = new Map<string, Rule[]>();
   readonly #approvals = new Map<string, Held>();
   readonly #said = new Map<string, { body: string; answer: Context }>();
   readonly #troubles: Trouble[] = [];
   readonly #waiters = new Set<() => void>();
   #count = 0;
+
+  /** `agents`: the only ones that exist; left out, every agent does. */
+  constructor(options: { agents?: Iterable<string> } = {}) {
+    this.#agents = options.agents ? new Set(options.agents) : null;
+  }
+
+  /** What answers say of the policy; another one with each rule. */
+  get policyVersion(): string {
+    return `v${1 + [...this.#rules.values()].flat().length}`;
+  }
 
   /** A client of this fake; `options` as for `AgentWarden`. */
   client(options: Options = {}): AgentWarden {
@@ -119,7 +132,9 @@ export class FakeWarden {
 
   /** Ask about it as a person would. */
   question(approvalId: string | null, text: string, options: { by?: string } = {}): void {
-    this.#say(this.#undecided(approvalId), options.by ?? "approver@example.com", "question", { text });
+    const held = this.#approvals.get(approvalId ?? "");
+    if (!held) throw new Error(`No approval ${approvalId}`);
+    this.#say(held, options.by ?? "approver@example.com", "question", { text });
   }
 
   /** Let the time of a pending approval run out. */
@@ -197,10 +212,12 @@ export class FakeWarden {
     const agentId = String(value["agent_id"]);
     const action = String(value["action"]);
     const context = (value["context"] ?? null) as Context | null;
+    if (this.#agents && !this.#agents.has(agentId)) return this.#answer(404, { detail: "Agent not found" });
     const [outcome, decided] = this.#decide(agentId, action, context);
-    const answer = { ...decided, decision_id: `dec_${this.#count}`, policy_version: "v1" };
+    const answer = { ...decided, decision_id: `dec_${this.#count}`, policy_version: this.policyVersion };
     const approvalId = (decided["approval_id"] ?? null) as string | null;
-    this.checks.push({ agentId, action, context, reasoning: (value["reasoning"] ?? null) as string | null, outcome, approvalId });
+    const reasoning = (value["reasoning"] ?? null) as string | null;
+    this.checks.push({ agentId, action, context, reasoning, idempotencyKey: key, outcome, approvalId });
     if (key !== null) this.#said.set(key, { body, answer });
     return this.#answer(200, answer);
   }
@@ -227,21 +244,24 @@ export class FakeWarden {
     if (!held) {
       const id = `apr_${String(this.#approvals.size + 1).padStart(6, "0")}`;
       const undecided = { reason: null, decidedBy: null, decidedAt: null, effective: null, claim: null, claimKey: null, comments: [] };
-      held = { id, digest, agentId, action, context, status: "pending", decide: rule.decide, ...undecided };
+      const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
+      held = { id, digest, agentId, action, context, expiresAt, status: "pending", decide: rule.decide, ...undecided };
       this.#approvals.set(id, held);
     } else if (held.status === "approved" && held.effective !== null && !same(held.effective, context ?? {})) {
       const reason = `Approved with changes: read ${held.id}, claim it, and do exactly that`;
-      const told = { ...no(reason), approval_id: held.id, status: "denied", code: "edited" };
+      const told = { ...no(reason), cacheable: false, approval_id: held.id, status: "denied", code: "edited" };
       return ["deny", { ...told, effective_context: held.effective }];
     } else if (held.status === "approved") {
       this.#take(held, `check-${this.#count}`);
       const told = { allowed: true, requires_approval: false, approval_id: held.id, status: "approved" };
       return ["allow", { ...told, reason: held.reason, effective_context: held.effective }];
     } else if (held.status !== "pending") {
-      return ["deny", { ...no(held.reason ?? `The request was ${held.status}`), approval_id: held.id }];
+      const told = { ...no(held.reason ?? `The request was ${held.status}`), cacheable: false };
+      return ["deny", { ...told, approval_id: held.id, status: held.status }];
     }
     const told = { allowed: false, requires_approval: true, reason: "This action requires human approval" };
-    return ["ask", { ...told, approval_id: held.id, status: "pending", approval_url: `${BASE_URL}/approvals/${held.id}` }];
+    const where = { approval_id: held.id, approval_url: `${BASE_URL}/approvals/${held.id}`, expires_at: held.expiresAt };
+    return ["ask", { ...told, ...where, status: "pending" }];
   }
 
   #log(value: Context): Response {
@@ -261,6 +281,7 @@ export class FakeWarden {
       reason: held.reason,
       decided_at: held.decidedAt,
       decided_by: held.decidedBy,
+      expires_at: held.expiresAt,
     };
     const told = { id: held.id, status: held.status, decision, claim: held.claim, comments: held.comments };
     return this.#answer(200, { ...told, context: held.context, effective_context: held.effective });
@@ -354,6 +375,8 @@ const IDENTITY = {
   mode: "test",
   agent_id: null,
   environment: null,
+  scopes: ["sdk"],
+  expires_at: null,
 };
 
 function no(reason: string): Context {

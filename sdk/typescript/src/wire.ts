@@ -12,6 +12,7 @@ import {
 } from "./errors.js";
 import { encode, type Context } from "./json.js";
 import { objectOf, requestIdOf, type Answer } from "./models.js";
+import type { Observer } from "./observe.js";
 
 const LARGEST_ANSWER = 4 * 1024 * 1024; // bytes
 const RETRIED = new Set([429, 500, 502, 503, 504]);
@@ -40,6 +41,8 @@ export interface Options {
   cacheTtlMs?: number;
   /** How many of them at most (1,024). */
   cacheSize?: number;
+  /** Who is told of checks and waits: `PrometheusMetrics`, `OpenTelemetry`, or your own with their two methods. */
+  observers?: Iterable<Observer>;
   /** Another fetch than the built-in one; for tests, see `agentwarden-client/testing`. */
   fetch?: typeof fetch;
   /** Told of outcomes that could not be reported yet, and of what went ahead without Warden; by default they are written to the console. */
@@ -94,6 +97,7 @@ export class Wire {
   readonly #backoffMs: number;
   readonly #fetch: typeof fetch;
   readonly #refused: (error: AgentWardenError) => void;
+  #closed = false;
 
   /** `refused` is told of every answer that is an error. */
   constructor(options: Options, refused: (error: AgentWardenError) => void) {
@@ -127,7 +131,16 @@ export class Wire {
     return error.retryAfterMs === undefined ? pause : error.retryAfterMs + Math.min(pause, this.#backoffMs);
   }
 
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
   async once(request: Request, timeoutMs: number): Promise<Answer> {
+    if (this.#closed) throw new AgentWardenError("This client is closed");
     const answer = await this.#send(request, Math.max(1, timeoutMs));
     const error = refusal(request, answer);
     if (error) {
@@ -154,7 +167,8 @@ export class Wire {
         signal: AbortSignal.timeout(Math.ceil(timeoutMs)),
         ...(request.body === undefined ? {} : { body: request.body }),
       });
-      return { status: response.status, headers: response.headers, text: this.#redact(await read(response)) };
+      const text = await read(response);
+      return { status: response.status, headers: response.headers, text: response.status === 200 ? text : this.#redact(text) };
     } catch (error) {
       if (error instanceof AgentWardenError) throw error;
       if (error instanceof DOMException && error.name === "TimeoutError") {
@@ -220,14 +234,16 @@ function retryAfter(headers: Headers): number | undefined {
 }
 
 function cleanKey(value: string | undefined): string {
-  if (!value) throw new ValidationError("No API key: pass apiKey or set AGENTWARDEN_API_KEY");
-  if (!/^[\x21-\x7e]{8,}$/.test(value)) {
+  const key = value?.trim();
+  if (!key) throw new ValidationError("No API key: pass apiKey or set AGENTWARDEN_API_KEY");
+  if (!/^[\x21-\x7e]{8,4096}$/.test(key)) {
     throw new ValidationError("The API key is malformed: 8 or more printable ASCII characters without spaces");
   }
-  return value;
+  return key;
 }
 
-function cleanUrl(value: string | undefined): string {
+function cleanUrl(given: string | undefined): string {
+  const value = given?.trim();
   if (!value) throw new ValidationError("No server: pass baseUrl or set AGENTWARDEN_BASE_URL");
   let url: URL;
   try {
@@ -259,6 +275,12 @@ export function exactActions(actions: Iterable<string>): ReadonlySet<string> {
 export function number(name: string, value: number, least: number, most: number): number {
   if (typeof value === "number" && value >= least && value <= most) return value;
   throw new ValidationError(`${name} is a number from ${least} to ${most}; not ${String(value)}`);
+}
+
+/** A whole number of at least 1, or undefined where there is none. */
+export function seconds(name: string, value: number | undefined): number | undefined {
+  if (value === undefined || (Number.isSafeInteger(value) && value >= 1)) return value;
+  throw new ValidationError(`${name} is a whole number of seconds, at least 1; not ${String(value)}`);
 }
 
 export function sleep(milliseconds: number): Promise<void> {

@@ -104,8 +104,8 @@ test("an approval is claimed once", async () => {
   const asked = await guard.check("bot", "stripe.refund", { amount: 300 });
   fake.approve(asked.approvalId);
   const id = asked.approvalId ?? "";
-  assert.equal((await guard.claim(id, "key-1")).approvalId, id);
-  assert.equal((await guard.claim(id, "key-1")).approvalId, id);
+  assert.equal((await guard.claim(id, { idempotencyKey: "key-1" })).approvalId, id);
+  assert.equal((await guard.claim(id, { idempotencyKey: "key-1" })).approvalId, id);
   await assert.rejects(guard.claim(id), (error: APIError) => error.code === "already_claimed");
 });
 

@@ -1,8 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { APIError, BatchError, errorContext, NetworkError, PermissionDeniedError, ValidationError } from "../src/index.js";
+import {
+  AgentNotFoundError,
+  APIError,
+  BatchError,
+  errorContext,
+  NetworkError,
+  PermissionDeniedError,
+  ValidationError,
+} from "../src/index.js";
 import { FakeWarden } from "../src/testing.js";
+import { KEY, ScriptedWarden } from "./server.js";
 
 test("a batch is checked once, sent to each and logged once", async () => {
   const fake = new FakeWarden();
@@ -80,4 +89,60 @@ test("a failure is told as data, without what looks like a credential", () => {
   assert.equal(String(errorContext(new Error("x".repeat(9000)))["error_message"]).length, 2000);
   assert.deepEqual(errorContext("only a text"), { error_type: "string", error_message: "only a text" });
   assert.equal(errorContext(new Error("half \ud800"))["error_message"], "half \ufffd");
+});
+
+test("a claim names whom its receipt is for, and answers it", async () => {
+  const warden = await new ScriptedWarden().start();
+  const claim = { claimed_at: "2026-01-01T00:00:00Z", deadline_at: null, digest: "d", receipt: "a.b.c" };
+  const body = { id: "apr_1", status: "approved", action: "stripe.refund", agent_id: "bot", claim, effective_context: null };
+  warden.script({ body }, { body: { ...body, claim: { ...claim, receipt: undefined } } });
+  const guard = warden.client();
+  const told = await guard.claim("apr_1", { audience: "https://payments.example.com", idempotencyKey: "key-1" });
+  assert.deepEqual([told.receipt, told.action, told.agentId, told.digest], ["a.b.c", "stripe.refund", "bot", "d"]);
+  assert.deepEqual((told.answer["claim"] as typeof claim).receipt, "a.b.c");
+  assert.equal((await guard.claim("apr_1")).receipt, null);
+  const [first, second] = warden.seen;
+  assert.deepEqual([JSON.parse(first?.body ?? ""), first?.headers["idempotency-key"]], [{ audience: "https://payments.example.com" }, "key-1"]);
+  assert.equal(second?.body, "");
+  await assert.rejects(guard.claim("apr_1", { audience: " " }), ValidationError);
+  assert.equal(warden.seen.length, 2);
+  await warden.close();
+});
+
+test("whoever the key is, its scopes and its end are told", async () => {
+  const warden = await new ScriptedWarden().start();
+  const body = { key_id: "key_1", organization_id: "org_1", mode: "live", scopes: ["sdk"], expires_at: "2027-01-01T00:00:00Z" };
+  warden.script({ body }, { body: { ...body, scopes: "sdk" } });
+  const guard = warden.client({ apiKey: ` ${KEY}\n`, baseUrl: `${warden.url}/ ` });
+  const told = await guard.whoami();
+  assert.deepEqual([told.scopes, told.expiresAt?.getUTCFullYear()], [["sdk"], 2027]);
+  assert.equal(warden.seen[0]?.headers["x-api-key"], KEY);
+  await assert.rejects(guard.whoami(), APIError);
+  await warden.close();
+});
+
+test("an answer does not change, and says what it means", async () => {
+  const fake = new FakeWarden({ agents: ["bot"] });
+  assert.equal(fake.policyVersion, "v1");
+  fake.ask("stripe.refund");
+  const guard = fake.client();
+  await assert.rejects(guard.check("other", "stripe.refund"), AgentNotFoundError);
+  const asked = await guard.check("bot", "stripe.refund", { amount: 300 }, { idempotencyKey: "key-1" });
+  assert.deepEqual([asked.policyVersion, fake.checks[0]?.idempotencyKey, fake.checks.length], ["v2", "key-1", 1]);
+  assert.ok(asked.expiresAt && asked.expiresAt.getTime() > Date.now());
+  assert.throws(() => Object.assign(asked, { allowed: true }), TypeError);
+  const waiting = await guard.getApproval(asked.approvalId ?? "");
+  fake.approve(asked.approvalId, { effectiveContext: { amount: 250 } });
+  const approval = await guard.getApproval(asked.approvalId ?? "");
+  assert.deepEqual([waiting.pending, waiting.approved, approval.pending, approval.approved], [true, false, false, true]);
+  const again = await guard.check("bot", "stripe.refund", { amount: 300 });
+  assert.deepEqual([again.approvedOtherwise, asked.approvedOtherwise, again.cacheable], [true, false, false]);
+});
+
+test("a reasoning that is no text, or a patience that is no number of seconds, is refused", async () => {
+  const guard = new FakeWarden().client();
+  for (const options of [{ expiresIn: 0 }, { expiresIn: 1.5 }, { expiresIn: NaN }, { expiresIn: "60" }, { reasoning: 7 }]) {
+    await assert.rejects(guard.check("bot", "x.y", null, options as object), ValidationError);
+  }
+  await assert.rejects(guard.log("bot", "x.y", "success", null, { ipAddress: 7 as never }), ValidationError);
 });
