@@ -8,7 +8,8 @@
   const scroller = () => (pane && wide.matches ? pane : document.scrollingElement);
   let place = 0;
   document.addEventListener("htmx:before:swap", () => { place = scroller().scrollTop; });
-  document.addEventListener("htmx:after:swap", () => {
+  document.addEventListener("htmx:after:swap", (event) => {
+    if (event.target.closest?.("[data-still]")) return; // it says what is typed beside it: the focus stays there
     const said = document.querySelector("#conversation [data-said]"); // the conversation alone came anew
     if (said) {
       said.removeAttribute("data-said");

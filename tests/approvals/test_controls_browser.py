@@ -69,6 +69,25 @@ def test_the_kill_switch_is_accessible_and_whole(acme: Acme, desk: Desk, scheme:
         picture(desk(acme.owner, "/settings/kill-switch/", viewport={"width": 1100, "height": 700}), "kill-switch")
 
 
+def test_an_owner_gives_up_that_two_are_needed_by_keys_and_another_takes_it_back(acme: Acme, desk: Desk) -> None:
+    page = desk(acme.owner, "/settings/organization/")
+    press(page, page.get_by_role("link", name="One person is enough"))
+    write(page, page.get_by_label(f"Type {acme.organization.slug} to confirm"), acme.organization.slug)
+    press(page, page.get_by_role("button", name="One person is enough"))
+    expect(page.get_by_text("One person is enough from now on.")).to_be_visible()
+    for scheme, viewport in (("light", WIDE), ("dark", NARROW)):
+        looks = {"color_scheme": scheme, "viewport": viewport, "bypass_csp": True}
+        for who, path in ((acme.owner, "/settings/organization/single/"), (acme.viewer, "/inbox/")):
+            page = desk(who, path, **looks)
+            expect(page.get_by_role("region", name="One person is enough")).to_be_visible()
+            whole(page)
+            page.context.close()
+    page = desk(acme.admin, "/agents/")
+    press(page, page.get_by_role("button", name="Need two again"))
+    expect(page.get_by_text("Two people are needed again, for what waits too.")).to_be_visible()
+    expect(page.get_by_role("region", name="One person is enough")).to_have_count(0)
+
+
 def test_a_budget_is_set_by_keys_and_drawn(acme: Acme, desk: Desk) -> None:
     row = factories.a_permission(acme.bot, "stripe.refund.small", max_amount=Decimal(50), currency="USD")
     page = desk(acme.admin, f"/agents/support-bot/tiers/{row.pk}/")

@@ -213,6 +213,14 @@ def test_who_is_not_sure_enough_to_decide_changes_nothing(acme: Acme) -> None:
     assert refused.value.code == "assurance"
 
 
+def test_a_rule_that_names_fields_and_lets_nobody_change_them_lets_nobody(acme: Acme) -> None:
+    row = a_request(acme.bot, rule={"edits_allowed": False})
+    with pytest.raises(rules.Refused) as refused:
+        change(row, acme.approver, amount=1)
+    assert refused.value.code == "edits"
+    assert not Edit.objects.exists()
+
+
 def test_nobody_changes_what_nobody_else_could_decide_then(acme: Acme) -> None:
     row = a_request(acme.bot, rule={"roles": ["approver"]})
     acme.colleague.memberships.all().delete()

@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
+from approvals.models import Review
 from tests.approvals.browsing import NARROW, WIDE, Desk, check_accessible, picture
 from tests.approvals.conftest import Acme, make_acme
 from tests.approvals.test_edits import a_request, change
@@ -64,7 +65,11 @@ def test_a_change_is_accessible(acme: Acme, desk: Desk, scheme: str, viewport: d
     check_accessible(page)
     if scheme == "light":
         picture(page.locator("#change"), "change")
+    Review.objects.create(approval=row, user=acme.admin, verdict="approve", digest=row.digest, via="browser")
     change(row, acme.colleague, amount=250)
     page = desk(acme.approver, f"/approvals/{row.approval_id}", **options)
+    expect(page.get_by_text("void: the request was changed after it")).to_be_visible()
+    before, after = page.locator(".diff del"), page.locator(".diff ins")  # nothing of it has to be looked for sideways
+    assert [each.bounding_box()["x"] < viewport["width"] - 60 for each in (before, after)] == [True, True]
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
     check_accessible(page)

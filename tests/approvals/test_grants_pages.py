@@ -213,13 +213,21 @@ def test_a_grant_in_a_browser(server: Server, desk: Desk, scheme: str, viewport:
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     page.keyboard.press("Space")
-    page.get_by_label("Times").fill("10")
+    page.get_by_label("Times").focus()
+    with page.expect_response("**/grant-words"):
+        page.locator("[name=grant]").dispatch_event("change")
+    page.wait_for_timeout(100)
+    page.keyboard.press("Control+a")
+    page.keyboard.type("10")
     page.get_by_label("In all at most").fill("1500")
     page.get_by_label("order: ord_1042").uncheck()
     said = page.get_by_role("status", name="What it would allow")
+    expect(page.locator("#reason")).to_have_value("")  # what came meanwhile took the focus from nobody
     expect(said).to_contain_text('up to $312.50 each and $1,500.00 in all, with customer_id "cus_ABC123", 10 times')
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
     check_accessible(page)
+    if scheme == "light":
+        picture(page.locator("#decide"), "grant-terms")
     page.locator(".confirm").click()
     expect(page.get_by_text("Approved. The agent may go on.")).to_be_visible()
     grant = Grant.objects.get()
