@@ -51,12 +51,11 @@ SINGLE = (
     identity.FORWARDED,
 )  # sent twice, a proxy may have looked at the other
 LONG_AGO = datetime.fromtimestamp(0, UTC)
-BODY_PATIENCE = 20.0  # seconds for a body to arrive
 UNIT = 4_096  # bytes of a body that count as one more request
 
 
 class TooSlow(Exception):
-    """The body did not arrive in BODY_PATIENCE."""
+    """The body did not arrive in GATEWAY_BODY_SECONDS."""
 
 
 class Request:
@@ -313,7 +312,7 @@ async def read_body(receive: Receive, limit: int) -> bytes | None:
     body = bytearray()
     more = True
     try:
-        async with asyncio.timeout(BODY_PATIENCE):
+        async with asyncio.timeout(settings.GATEWAY_BODY_SECONDS):
             while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":

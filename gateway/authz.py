@@ -12,7 +12,7 @@ from agents.load import KeyFacts, Loaded
 from agents.spiffe import names, trust
 from gateway import metrics
 from gateway.answers import Answer, encode
-from gateway.bodies import CheckAnswer, CheckBody, DataAnswer, DataBody, DataInput, DataResult
+from gateway.bodies import CheckAnswer, CheckBody, DataAnswer, DataBody, DataError, DataInput, DataResult
 from gateway.jobs import Check, Refusal, named_agent
 from gateway.parse import Malformed, parse
 
@@ -93,7 +93,7 @@ def as_opa(answer: Answer) -> Answer:
     code = {400: "invalid_parameter", 401: "unauthorized", 404: "undefined_document", 413: "invalid_parameter"}.get(
         status, "internal_error" if status >= 500 else "invalid_operation"
     )
-    return Answer(status, encode({"code": code, "message": said["detail"]}), answer.headers)
+    return Answer(status, encode(DataError(code, said["detail"])), answer.headers)
 
 
 def _read(body: bytes) -> tuple[DataInput, str, str]:

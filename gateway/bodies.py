@@ -69,6 +69,13 @@ class DataAnswer(Struct):
     decision_id: str
 
 
+class DataError(Struct):
+    """An error as an OPA says it."""
+
+    code: str
+    message: str
+
+
 class LogBody(Struct):
     """What came of it."""
 

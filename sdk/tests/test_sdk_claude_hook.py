@@ -14,7 +14,8 @@ from conftest import KEY
 from scripted_warden import ALLOWED, DENIED, PENDING, Reply, ScriptedWarden, approval, claimed, closed_port
 
 from agentwarden import AgentWarden
-from agentwarden._claude_hook import ABOUT, decide, read_call
+from agentwarden._claude_hook import ABOUT, TOLD, decide, read_call
+from agentwarden._tool_names import claude_action
 from agentwarden.testing import FakeWarden
 
 RECORDED: dict[str, Any] = json.loads((Path(__file__).parent / "claude_code_inputs.json").read_text())
@@ -50,6 +51,58 @@ def test_each_documented_tool_has_its_action_and_its_input_is_the_context(value:
     context = dict(check.context or {})
     assert context.pop(ABOUT) == {"tool": value["tool_name"], "cwd": BASE["cwd"], "permission_mode": "default"}
     assert context == value["tool_input"]
+
+
+FORMS: dict[str, dict[str, Any]] = {
+    **{mode: {"permission_mode": mode} for mode in ("plan", "acceptEdits", "auto", "dontAsk", "bypassPermissions")},
+    "a subagent": {"agent_id": "a1b2c3", "agent_type": "Explore"},
+    "a session of one agent": {"agent_type": "security-reviewer"},
+    "no effort": {"effort": None},
+    "something newer": {"a_field_of_tomorrow": {"x": [1]}},
+}
+
+
+@pytest.mark.parametrize("more", FORMS.values(), ids=FORMS)
+def test_whatever_a_call_is_part_of_it_is_judged_and_said(more: dict[str, Any]) -> None:
+    """Also in the modes in which Claude Code itself asks nobody."""
+    value = {name: each for name, each in {**BASH, **more}.items() if each is not None}
+    fake = FakeWarden()
+    fake.allow("claude.bash")
+    with fake.client() as guard:
+        assert asked(guard, encoded(value))["permissionDecision"] == "allow"
+        fake.deny("claude.bash")
+        assert asked(guard, encoded(value))["permissionDecision"] == "deny"
+    told = (fake.checks[0].context or {})[ABOUT]
+    assert told == {"tool": "Bash", **{name: value[name] for name in TOLD if name in value}}
+
+
+def test_a_call_of_an_older_version_is_judged_too() -> None:
+    """Before there were tool_use_id, permission_mode and the rest."""
+    fake = FakeWarden()
+    fake.allow("claude.bash")
+    older = {
+        "session_id": "abc123",
+        "hook_event_name": "PreToolUse",
+        "tool_name": "Bash",
+        "tool_input": {"command": "ls"},
+    }
+    with fake.client() as guard:
+        assert asked(guard, encoded(older))["permissionDecision"] == "allow"
+    assert fake.checks[0].context == {"command": "ls", ABOUT: {"tool": "Bash"}}
+
+
+def test_every_tool_that_is_documented_makes_an_action_of_its_own() -> None:
+    """https://code.claude.com/docs/en/tools-reference"""
+    names = (
+        *("Agent", "Artifact", "AskUserQuestion", "Bash", "CronCreate", "CronDelete", "CronList", "Edit"),
+        *("EnterPlanMode", "EnterWorktree", "ExitPlanMode", "ExitWorktree", "Glob", "Grep", "LSP", "Monitor"),
+        *("ListMcpResourcesTool", "NotebookEdit", "PowerShell", "Read", "ReadMcpResourceTool", "SendMessage", "Skill"),
+        *("Task", "TaskCreate", "TaskGet", "TaskList", "TaskOutput", "TaskStop", "TaskUpdate", "TodoWrite"),
+        *("ToolSearch", "WebFetch", "WebSearch", "Write"),
+    )
+    made = {claude_action(name) for name in names}
+    assert made == {f"claude.{name.lower()}" for name in names}
+    assert len(made) == len(names)
 
 
 @pytest.mark.parametrize(("value", "action"), CALLS)

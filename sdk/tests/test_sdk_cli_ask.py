@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from conftest import KEY
-from scripted_warden import ALLOWED, DENIED, PENDING, Reply, ScriptedWarden, Seen, approval, claimed
+from scripted_warden import ALLOWED, DENIED, LOGGED, PENDING, Reply, ScriptedWarden, Seen, approval, claimed
 from shell import Shell
 from test_sdk_cli import IDENTITY, TOKEN
 
@@ -195,6 +195,33 @@ def test_a_person_watches_requests_come_and_end(
     warden.script(answer)
     done = shell("approvals", "watch", AGENTWARDEN_TOKEN=TOKEN)
     assert [line.split()[1] for line in done.out.splitlines()] == ["pending", "approved"]
+
+
+def test_every_command_answers_a_program_with_one_line_of_json(shell: Shell, warden: ScriptedWarden) -> None:
+    """Its answer, or what went wrong: a program reads nothing else."""
+    shell.environment["AGENTWARDEN_TOKEN"] = TOKEN
+    warden.script(Reply(body=ALLOWED))
+    assert shell.json("check", "x.y")["allowed"] is True
+    assert shell.json("ask", "x.y")["status"] == "allowed"
+    assert shell.json("log", "x.y", "success")["id"] == LOGGED["id"]
+    warden.script(Reply(body=[ROW]))
+    assert shell.json("approvals", "list") == [ROW]
+    warden.script(Reply(body={**ROW, "status": "denied"}))
+    assert shell.json("approvals", "show", "apr_1")["status"] == "denied"
+    assert shell.json("approvals", "watch", "apr_1", code=1)["status"] == "denied"
+    key = shell.environment.pop("AGENTWARDEN_API_KEY")
+    warden.script(Reply(body={"email": "ann@example.com", "role": "approver", "organization": "acme", "scopes": []}))
+    assert shell.json("whoami")["token"]["email"] == "ann@example.com"
+    assert shell.json("login", stdin=f"{TOKEN}\n")["token"]["email"] == "ann@example.com"
+    assert shell.json("login", "--forget")["base_url"] == warden.url
+    for name in ("bash", "fish", "zsh"):
+        assert shell.json("completion", name) == {"shell": name, "script": shell("completion", name).out.rstrip("\n")}
+    shell.environment["AGENTWARDEN_API_KEY"] = key
+    refused = Reply(401, {"detail": "Invalid API key"})
+    warden.script(refused)
+    warden.script_logs(refused)
+    for words in (["check", "x.y"], ["ask", "x.y"], ["log", "x.y", "success"], ["whoami"], ["approvals", "list"]):
+        assert shell.json(*words, code=5)["error"]["status_code"] == 401
 
 
 def complete(shell: Shell, *typed: str) -> list[str]:

@@ -24,6 +24,7 @@ from tests.server import Server, free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SMALL = {"agent_id": "support-bot", "action": "stripe.refund", "context": {"amount": 20}}
+CALL = {"tool": "stripe.refund", "arguments": {"amount": 20}, "timeout": "10m"}
 LARGE = {"agent_id": "support-bot", "action": "stripe.refund", "context": {"amount": 500}}
 
 
@@ -73,6 +74,10 @@ def test_while_the_database_is_away_everything_is_a_503(on_the_line: World, line
     asked, approved = world.pending(), world.pending()
     world.decide(approved["approval_id"])
     never_seen = make_key(world.acme)
+    over_aap = {
+        "Authorization": f"Bearer {make_key(world.acme, agent=world.bot, scopes=['aap'])}",
+        "Idempotency-Key": "k",
+    }
     before = allows()
     line.cut()
     asks: list[Callable[[], httpx.Response]] = [
@@ -82,6 +87,7 @@ def test_while_the_database_is_away_everything_is_a_503(on_the_line: World, line
         ),
         partial(world.post, "/sdk/check", SMALL, never_seen),
         partial(world.post, "/sdk/log", {"agent_id": "support-bot", "action": "a.b", "status": "success"}),
+        partial(world.client.post, "/aap/v1/requests", json=CALL, headers=over_aap),
         partial(world.get, f"/sdk/approvals/{asked['approval_id']}"),
         partial(world.post, f"/sdk/approvals/{asked['approval_id']}/cancel", None),
         partial(world.post, f"/sdk/approvals/{approved['approval_id']}/claim", None, Idempotency_Key="c"),

@@ -76,6 +76,22 @@ async def test_the_asynchronous_client_is_awaited(world: World) -> None:
     assert sent == ["mail"]
 
 
+async def test_what_a_person_asks_is_answered() -> None:
+    """docs/conversation.md."""
+    fake, names = FakeWarden(), dict[str, Any]()
+    fake.ask("stripe.refund")
+    [example] = blocks("docs/conversation.md", "python")
+    exec(example.text, names)
+    async with fake.async_client() as guard:
+        asked = await guard.check(AGENT, "stripe.refund", {"amount": 300})
+        await names["answer_questions"](guard, asked.approval_id, str)  # nobody has asked
+        fake.question(asked.approval_id, "Which parcel?")
+        for _ in range(2):
+            await names["answer_questions"](guard, asked.approval_id, lambda text: f"{text} The blue one")
+        found = await guard.get_approval(asked.approval_id)
+    assert [comment.text for comment in found.comments] == ["Which parcel?", "Which parcel? The blue one"]
+
+
 def test_fail_open_goes_ahead_only_while_nobody_answers(world: World) -> None:
     with world.run(EXAMPLES["fail_open"])["guard"] as guard:
         assert not guard.check("bot", "page.view")

@@ -259,8 +259,8 @@ async def test_who_is_gone_claims_nothing() -> None:
         await read_body(receiving({"type": "http.disconnect"}), LIMIT)
 
 
-async def test_a_body_that_does_not_arrive_is_waited_for_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "BODY_PATIENCE", 0.1)
+async def test_a_body_that_does_not_arrive_is_waited_for_no_longer(settings: Any) -> None:
+    settings.GATEWAY_BODY_SECONDS = 0.1
     with pytest.raises(app.TooSlow):
         await read_body(receiving(part(b"{", more=True)), LIMIT)
 

@@ -28,6 +28,7 @@ from agents.services.external import remove_opa, set_opa
 from agents.services.proposals import accept
 from agents.spiffe.mock import PEM, Authority
 from audit.models import Event
+from tests.docs.pages import blocks
 from tests.gateway.conftest import World, make_key, make_world
 from tests.gateway.opa import UNDEFINED, Opa
 from tests.server import Server
@@ -110,6 +111,8 @@ def test_it_is_told_who_asks_for_what_and_what_the_tiers_came_to(world: World, o
             "claim": False,
         }
     ]
+    [shown] = blocks("docs/external-opa.md", "json")
+    assert json.loads(shown.text)["input"].keys() == opa.asked[0].keys()
 
 
 @pytest.mark.parametrize(

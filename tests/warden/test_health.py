@@ -1,5 +1,6 @@
 """/health: what is broken is said in a word, and only what stops decisions makes a server unready."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from gateway.app import conninfo
 from gateway.writer import Batch, Job, Lane, Unavailable
 from notifications.models import Announcement, Delivery
 from tests import server as servers
+from tests.docs.pages import blocks
 from tests.factories import an_organization
 from tests.gateway.conftest import World
 from tests.server import Server
@@ -45,6 +47,11 @@ def ready(client: Client) -> tuple[int, str, dict[str, str]]:
 def test_all_is_well(client: Client) -> None:
     assert ready(client) == (200, "ok", WELL)
     assert client.get("/health/live").json() == {"status": "ok"}
+
+
+def test_the_page_shows_the_parts_there_are() -> None:
+    [shown] = blocks("docs/metrics.md", "json")
+    assert json.loads(shown.text)["parts"].keys() == WELL.keys()
 
 
 @pytest.mark.django_db

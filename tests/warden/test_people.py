@@ -8,7 +8,6 @@ import pytest
 from django.contrib.auth.hashers import check_password, get_hasher, make_password
 
 from accounts.hashers import Argon2
-from gateway import app
 from tests.server import Server
 from warden import people
 from warden.people import People
@@ -70,8 +69,8 @@ async def test_a_body_reaches_django_whole_and_one_that_is_too_large_never() -> 
     assert django.bodies == [b"ab"]
 
 
-async def test_who_sends_slowly_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "BODY_PATIENCE", 0.05)
+async def test_who_sends_slowly_takes_no_place(settings: Any) -> None:
+    settings.GATEWAY_BODY_SECONDS = 0.05
     django = Django()
     assert await Client(part(b"a", more=True)).ask(People(django)) == 408
     assert django.most == 0

@@ -85,6 +85,7 @@ ERRORS = {
     401: "No valid credential",
     403: "The credential, or the person's role, does not include this",
     404: "Not there, or another organization's",
+    408: "The body did not arrive in time",
     409: "Somebody was faster, or the state of things forbids it",
     413: "The body is too large",
     422: "Something in the request is wrong; `detail` names the field",
@@ -126,6 +127,7 @@ class AgentRoute:
     parameters: list[dict[str, Any]] = field(default_factory=list)
     media_type: str = "application/json"
     tag: str = "sdk"
+    failure: Any = sdk.ErrorAnswer
 
 
 APPROVAL_ID = {"name": "approval_id", "in": "path", "required": True, "schema": {"type": "string"}}
@@ -138,7 +140,7 @@ AGENT_ROUTES = [
         "Act only on a 200 whose `allowed` is true. While a person is asked, repeating the identical check is a way to"
         " wait: it never makes a second request, and once approved it is allowed once.",
         sdk.CheckAnswer,
-        (401, 403, 404, 409, 413, 422, 429, 503),
+        (401, 403, 404, 408, 409, 413, 422, 429, 503),
         sdk.CheckBody,
         [IDEMPOTENCY],
     ),
@@ -149,7 +151,7 @@ AGENT_ROUTES = [
         "Say what came of an action",
         "With `approval_id` or `decision_id` it is shown beside that decision.",
         sdk.LogAnswer,
-        (401, 403, 404, 413, 422, 429, 503),
+        (401, 403, 404, 408, 413, 422, 429, 503),
         sdk.LogBody,
         [IDEMPOTENCY],
     ),
@@ -193,7 +195,7 @@ AGENT_ROUTES = [
         "Take an approval, once, before acting on it",
         "`code` of a 409 is already_claimed, not_approved, approval_expired or policy_changed.",
         sdk.ApprovalAnswer,
-        (401, 403, 404, 409, 422, 429, 503),
+        (401, 403, 404, 408, 409, 413, 422, 429, 503),
         sdk.ClaimBody,
         [APPROVAL_ID, IDEMPOTENCY | {"required": True}],
     ),
@@ -204,7 +206,7 @@ AGENT_ROUTES = [
         "Give a request up: nobody is asked any more",
         "",
         sdk.ApprovalAnswer,
-        (401, 403, 404, 409, 429, 503),
+        (401, 403, 404, 408, 409, 413, 429, 503),
         None,
         [APPROVAL_ID],
     ),
@@ -215,7 +217,7 @@ AGENT_ROUTES = [
         "Answer a question of the people who decide",
         "While it is pending. They see it marked as unverified: written by the agent.",
         sdk.CommentAnswer,
-        (401, 403, 404, 409, 413, 422, 429, 503),
+        (401, 403, 404, 408, 409, 413, 422, 429, 503),
         sdk.CommentBody,
         [APPROVAL_ID, IDEMPOTENCY],
     ),
@@ -228,10 +230,11 @@ AGENT_ROUTES = [
         " organization names. Act only on a 200 whose `result` (or `result.allow`) is true. Errors are"
         ' {"code", "message"}, as an OPA says them. HTTP Basic with the key as its password is accepted too.',
         sdk.DataAnswer,
-        (),
+        (400, 401, 403, 404, 408, 413, 429, 503),
         sdk.DataBody,
         [{"name": "path", "in": "path", "required": True, "schema": {"type": "string"}}],
         tag="authz",
+        failure=sdk.DataError,
     ),
 ]
 
@@ -279,7 +282,7 @@ def _types() -> Iterator[Any]:
     for call in AAP_ROUTES:
         yield from (kind for kind in (call.body, *call.answers.values()) if kind)
     for route in AGENT_ROUTES:
-        yield from (kind for kind in (route.body, route.answer) if kind)
+        yield from (kind for kind in (route.body, route.answer, route.failure) if kind)
     for each in ENDPOINTS:
         yield from (kind for kind in (each.body, each.query, each.answer) if kind and kind is not type(None))
 
@@ -328,6 +331,11 @@ def _json(schema: Any, media_type: str = "application/json") -> dict[str, Any]:
 
 def _agent_operation(route: AgentRoute, schemas: dict[Any, Any]) -> dict[str, Any]:
     success = {"description": "OK", "content": _json(schemas[route.answer], route.media_type)}
+    errors = _references(route.errors)
+    if route.failure is not sdk.ErrorAnswer:
+        words = {400: "The request is malformed, or a field of it"} | ERRORS
+        failed = _json(schemas[route.failure])
+        errors = {str(status): {"description": words[status], "content": failed} for status in route.errors}
     operation = {
         "operationId": route.operation,
         "tags": [route.tag],
@@ -335,7 +343,7 @@ def _agent_operation(route: AgentRoute, schemas: dict[Any, Any]) -> dict[str, An
         "description": route.description,
         "parameters": route.parameters,
         "security": [{"agentKey": []}, {"agentBearer": []}],
-        "responses": {"200": success, **_references(route.errors)},
+        "responses": {"200": success, **errors},
     }
     if route.body:
         needed = any(field.required for field in msgspec.structs.fields(route.body))

@@ -249,6 +249,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 
 # --- Agents' door ---------------------------------------------------------------------------------------------------
 GATEWAY_BODY_LIMIT = env.integer("GATEWAY_BODY_LIMIT", 262_144, low=1_024, high=16_777_216)  # bytes
+GATEWAY_BODY_SECONDS = env.integer("GATEWAY_BODY_SECONDS", 20, low=1, high=600)  # for it to arrive
 GATEWAY_RATE_LIMIT = env.integer("GATEWAY_RATE_LIMIT", 6_000, low=1, high=100_000_000)  # checks a minute and key
 GATEWAY_MAX_WAITERS = env.integer("GATEWAY_MAX_WAITERS", 10_000, low=1, high=1_000_000)
 # Operations on instances a minute and provisioner, each of which may make us send a request to a receiver.
