@@ -329,7 +329,7 @@ export class AgentWarden {
 
   async #exchange(request: Request): ReturnType<Wire["exchange"]> {
     const answer = await this.#wire.exchange(request);
-    if (this.#outbox.size) await this.#outbox.flush(FLUSH_TIMEOUT);
+    if (this.#outbox.isIdle) await this.#outbox.flush(FLUSH_TIMEOUT); // one call pays for it, the others go on
     if (!this.#outbox.size) settled(this);
     return answer;
   }

@@ -20,6 +20,11 @@ export class Outbox {
     return this.#waiting.length;
   }
 
+  /** Whether there is something to send, and nobody sends. */
+  get isIdle(): boolean {
+    return this.#waiting.length > 0 && this.#sending === null;
+  }
+
   /** Queue an entry; false when the queue is full, and the entry is in the warning alone. */
   add(request: Request): boolean {
     if (this.#waiting.length >= MOST) return false;

@@ -72,3 +72,16 @@ test("closing waits for what is being reported just then", async () => {
   assert.deepEqual(fake.logs.map((each) => each.context?.["i"]), [0, 1, 2]);
   assert.deepEqual(told.filter((message) => !message.includes("kept for later")), []);
 });
+
+test("while one call reports what is overdue, the others go on", async () => {
+  warden.script({ hangUp: true }, { body: ALLOWED }, { body: LOGGED, delayMs: 800 }, { body: ALLOWED });
+  const guard = warden.client({ maxRetries: 0, failOpenActions: ["page.view"] });
+  await guard.check("bot", "page.view");
+  const slow = guard.check("bot", "x.y");
+  while (warden.seen.length < 3) await new Promise((resolve) => setTimeout(resolve, 5));
+  const began = performance.now();
+  await guard.check("bot", "x.y");
+  assert.ok(performance.now() - began < 500);
+  await slow;
+  await guard.close();
+});
