@@ -305,6 +305,13 @@ async def test_a_protected_function_asks_with_the_context_it_is_told(kind: str, 
 
 
 @kinds
+async def test_a_protected_function_says_why_it_asks_and_until_when(kind: str, warden: ScriptedWarden) -> None:
+    warden.script(Reply(body=ALLOWED))
+    await decorated(kind, warden, refund, "o-1", how={"reasoning": "The parcel was lost", "expires_in": 60})
+    assert (warden.seen[0].body["reasoning"], warden.seen[0].body["expires_in"]) == ("The parcel was lost", 60)
+
+
+@kinds
 async def test_a_protected_function_runs_with_what_was_approved(kind: str, warden: ScriptedWarden) -> None:
     edited = {"order": "o-1", "amount": 3, "note": ""}
     warden.script(Reply(body=PENDING), Reply(body=approval("approved")), Reply(body=claimed(edited)))
