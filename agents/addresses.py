@@ -4,6 +4,7 @@ Resolve → refuse what is not public → connect to exactly that address. Whoev
 """
 
 import ipaddress
+import re
 import socket
 from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
@@ -119,4 +120,4 @@ def port_of(parts: SplitResult) -> int:
 
 def why(error: BaseException | None) -> str:
     """In a few words, for whoever typed the address."""
-    return (str(error) or type(error).__name__) if error else "no address"
+    return (re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__) if error else "no address"

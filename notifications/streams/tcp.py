@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from agents.addresses import why
 from audit.clock import database_now
 from audit.sequenced import Sequenced
 from notifications import http, vault
@@ -85,7 +86,7 @@ class Syslog:
             connection.sendall(data)
             _end(connection)
         except OSError as error:
-            raise NotTaken(f"{self._stream.address} did not read to the end: {_why(error)}") from error
+            raise NotTaken(f"{self._stream.address} did not read to the end: {why(error)}") from error
         finally:
             self.close()
 
@@ -111,7 +112,7 @@ class Syslog:
                 continue
             self._socket = self._dressed(raw, host)
             return self._socket
-        raise NotTaken(f"{self._stream.address} could not be reached: {_why(problem)}")
+        raise NotTaken(f"{self._stream.address} could not be reached: {why(problem)}")
 
     def _dressed(self, raw: socket.socket, host: str) -> socket.socket:
         """The connection as it is spoken on: alive while idle, and in TLS."""
@@ -124,7 +125,7 @@ class Syslog:
                 dressed = context_of(self._stream).wrap_socket(raw, server_hostname=host)
         except (OSError, vault.Unopenable) as error:
             raw.close()
-            raise NotTaken(f"{self._stream.address} could not be spoken to securely: {_why(error)}") from error
+            raise NotTaken(f"{self._stream.address} could not be spoken to securely: {why(error)}") from error
         dressed.settimeout(PATIENCE)
         return dressed
 
@@ -203,7 +204,3 @@ def _unacknowledged(connection: socket.socket) -> int:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _why(error: BaseException | None) -> str:
-    return (str(error) or type(error).__name__) if error else "no address"

@@ -66,6 +66,13 @@ def test_time_in_words(seconds, ago, left):
     assert ui.left_words(timedelta(seconds=seconds)) == left
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (59, "59 s"), (61, "1 min"), (922, "15 min"), (90_000, "1 d")]
+)
+def test_how_long_something_lasts(seconds, words):
+    assert ui.lasting(seconds) == words
+
+
 def test_what_is_over_is_past_and_what_is_ahead_is_in():
     assert ui.left_words(timedelta(seconds=-1)) == "past"
     assert ui.ago_words(timedelta(minutes=-5)) == "in 5 min"

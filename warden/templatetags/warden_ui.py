@@ -123,6 +123,12 @@ def until(moment: datetime | None) -> SafeString:
     return _time(moment, "until", left_words(moment - timezone.now()))
 
 
+@register.filter
+def lasting(seconds: float) -> str:
+    """How long something has lasted: ``12 s``, ``5 min``, ``3 h``, ``2 d``."""
+    return f"{seconds:.0f} s" if seconds < 60 else left_words(timedelta(seconds=seconds), exact=False)
+
+
 def ago_words(delta: timedelta) -> str:
     """``just now``, ``5 min ago``, ``3 h ago``, ``2 d ago``; a moment still ahead is ``in 5 min``."""
     seconds = int(delta.total_seconds())
