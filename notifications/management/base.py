@@ -5,8 +5,10 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from accounts.models import Organization
+from audit.clock import database_now
 from audit.ids import read_id, show_id
 from notifications.models import Channel, Delivery, SlackApp
+from notifications.slack.socket import is_held
 from notifications.words import sentences
 
 
@@ -77,6 +79,7 @@ def slack_data(app: SlackApp) -> dict[str, Any]:
         "team_name": app.team_name,
         "enterprise": app.enterprise_id or None,
         "socket_mode": bool(app.app_token),
+        "line_is_open": is_held(app, database_now()) if app.app_token else None,
         "is_active": app.is_active,
         "disabled_because": app.disabled_because or None,
     }

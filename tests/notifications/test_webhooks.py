@@ -38,6 +38,12 @@ def hook() -> Delivery:
     return Delivery.objects.get(transport="webhook")
 
 
+def nowhere() -> str:
+    """An address where nobody is."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        return f"http://127.0.0.1:{gone.getsockname()[1]}/"
+
+
 def test_the_receiver_can_verify_it_with_the_standard_library_of_the_scheme(
     acme: Acme, receiver: Receiver, smtp: Desk
 ) -> None:
@@ -204,9 +210,7 @@ def test_other_refusals_are_given_up_after_a_few_attempts(acme: Acme, receiver: 
 def test_a_receiver_that_says_nothing_is_tried_by_one_message_and_keeps_no_other_channel_waiting(
     acme: Acme, receiver: Receiver, smtp: Desk
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        url = f"http://127.0.0.1:{gone.getsockname()[1]}/"
-    dead, _ = a_channel(acme, address=url)
+    dead, _ = a_channel(acme, address=nowhere())
     a_channel(acme, address=receiver.url)
     for _ in range(6):
         requested(acme)
@@ -220,9 +224,7 @@ def test_a_receiver_that_says_nothing_is_tried_by_one_message_and_keeps_no_other
 def test_a_receiver_that_said_nothing_for_as_long_as_is_tried_is_disabled_and_loses_nothing(
     acme: Acme, receiver: Receiver, smtp: Desk
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        url = f"http://127.0.0.1:{gone.getsockname()[1]}/"
-    channel, _ = a_channel(acme, address=url)
+    channel, _ = a_channel(acme, address=nowhere())
     for _ in range(3):
         requested(acme)
     for _ in range(ATTEMPTS):
@@ -241,9 +243,7 @@ def test_a_receiver_that_said_nothing_for_as_long_as_is_tried_is_disabled_and_lo
 
 
 def test_what_is_owed_follows_a_channel_to_its_new_address(acme: Acme, receiver: Receiver, smtp: Desk) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        url = f"http://127.0.0.1:{gone.getsockname()[1]}/"
-    channel, _ = a_channel(acme, address=url)
+    channel, _ = a_channel(acme, address=nowhere())
     requested(acme)
     send_all()
     channels.change(channel=channel, by=COMMAND_LINE, address=receiver.url)

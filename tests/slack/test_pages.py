@@ -14,6 +14,7 @@ from django.test import Client
 
 from accounts.models import Membership, User
 from accounts.services import tokens
+from audit.clock import database_now
 from audit.models import Event
 from notifications.models import Channel, SlackApp, SlackLink
 from notifications.slack import apps, links
@@ -319,6 +320,9 @@ def test_a_workspace_is_connected_shown_and_disconnected_by_command(
     assert (made["team"], made["socket_mode"], made["is_active"]) == ("T0ACME", False, True)
     assert unseal(SlackApp.objects.get().signing_secret) == SECRETS["signing_secret"]
     assert run("show_slack", *ours) == made
+    assert made["line_is_open"] is None
+    SlackApp.objects.update(app_token="sealed", line_at=database_now())
+    assert run("show_slack", *ours)["line_is_open"] is True
     assert not any(secret in str(made) for secret in SECRETS.values() if secret)
     assert Event.objects.filter(kind="system:slack:connect").count() == 1
     settings.SLACK_BOT_TOKEN = "xoxb-fake"

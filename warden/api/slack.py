@@ -23,12 +23,13 @@ class ConnectSlack(Struct, forbid_unknown_fields=True):
 
 
 class Slack(Struct):
-    """A workspace. `socket_mode`: an app token is stored."""
+    """A workspace. `socket_mode`: an app token is stored; `line_is_open`: and some process holds the line."""
 
     team: str
     team_name: str
     enterprise: str | None
     socket_mode: bool
+    line_is_open: bool | None
     is_active: bool
     disabled_because: str | None
 

@@ -304,10 +304,12 @@ WEBHOOK_ALLOW_PRIVATE_NETWORKS = env.networks("WEBHOOK_ALLOW_PRIVATE_NETWORKS")
 OPA_CREDENTIALS_DIR = env.text("OPA_CREDENTIALS_DIR", "")  # with a folder for each organization, named by its slug
 
 # --- Celery: hints only; PostgreSQL is the truth ----------------------------------------------------------------------
-_visibility = {"visibility_timeout": 300, "socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 15}
+CELERY_VISIBILITY_TIMEOUT = 300  # seconds; beside it, Celery wants it in both options
 CELERY_BROKER_URL = broker(REDIS_URL)
-CELERY_BROKER_TRANSPORT_OPTIONS = _visibility | {"max_retries": 1, "interval_start": 0, "interval_max": 0}
-CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = CELERY_VISIBILITY_TIMEOUT = None
+CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"visibility_timeout": CELERY_VISIBILITY_TIMEOUT}
+_sockets = {"socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 15}
+_publishing = {"max_retries": 1, "interval_start": 0, "interval_max": 0}
+CELERY_BROKER_TRANSPORT_OPTIONS = CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS | _sockets | _publishing
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # without end
 CELERY_TASK_ACKS_LATE = True
