@@ -394,9 +394,9 @@ OF_ABSENCES = [
 OF_STOPS = [
     ignored(
         "of a stop: agent",
-        "agents/policy/stops.py",
-        '        if self.agent not in ("", agent):\n',
-        "        if False:\n",
+        "agents/models/stop.py",
+        'policy.Stop(str(self.agent_id) if self.agent_id else "", self.pattern)',
+        'policy.Stop("", self.pattern)',
         f"{STOPS}::test_a_stop_of_one_agent_holds_all_it_does_and_no_other",
     ),
     ignored(

@@ -78,7 +78,7 @@ def test_what_is_of_the_same_kind_is_allowed_counted_and_recorded(world: World, 
 
 
 def test_uses_and_sums_come_to_an_end(world: World, give: Give) -> None:
-    grant = give()
+    grant = give(replace(TERMS, total=Decimal(10_000)))
     assert [ask(world, number)["allowed"] for number in (1, 2, 3)] == [True, True, True]
     assert ask(world, 4)["status"] == "pending"  # three uses
     grant = give(order=10)
