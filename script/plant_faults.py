@@ -445,6 +445,20 @@ FAULTS = [
         f"{GRANTS}::test_nobody_grants_what_their_own_key_asks",
     ),
     Fault(
+        "keep a grant of who could not approve it any more",
+        "approvals/granting.py",
+        "covers(_given(row), wanted) and row.stands",
+        "covers(_given(row), wanted)",
+        f"{GRANTS}::test_who_gave_it_still_has_to_be_one_whom_its_rule_names",
+    ),
+    Fault(
+        "keep a grant of who owns the agent by now, through a team",
+        "approvals/granting.py",
+        "or self.owner_team_id in giver.teams",
+        "or False",
+        f"{GRANTS}::test_nobody_grants_what_their_own_key_asks",
+    ),
+    Fault(
         "use a grant without end",
         "approvals/granting.py",
         "uses < max_uses AND (total IS NULL OR used + %(amount)s <= total)",
