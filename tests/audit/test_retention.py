@@ -1,8 +1,10 @@
 """What is old is let go for each organization by itself, and everything that is kept is proved as before."""
 
 import datetime as dt
+import importlib
 import io
 import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from django.db import IntegrityError, connection, transaction
 from accounts.models import Organization
 from audit import bundle, note, partitions, proofs, retention, sequencer, signing
 from audit.clock import database_now
-from audit.leaf import Actor, Entry
+from audit.leaf import SYSTEM, Actor, Entry
 from audit.log import Leaf, Log, SigningKey
 from audit.models import Event
 from audit.record import record_all
@@ -144,11 +146,30 @@ def test_months_are_made_three_ahead() -> None:
     assert ahead <= months()
     furthest = max(ahead)
     tamper(f"DROP TABLE {furthest}")
+    make(furthest)
+
+
+def make(month: str) -> None:
+    """As the sequencer makes it; and as the tests have them, to be emptied."""
     with sequencer.connect() as own:
         partitions.make_ahead(own)
-    assert furthest in months()
-    with connection.cursor() as cursor:  # as the tests have them, to be emptied
-        cursor.execute(f"ALTER TABLE {furthest} DISABLE TRIGGER audit_event_no_truncate")
+    assert month in months()
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {month} DISABLE TRIGGER audit_event_no_truncate")
+
+
+def test_a_month_that_cannot_be_made_keeps_nobody_from_a_new_version() -> None:
+    furthest = max(months() - {retention.DEFAULT})
+    tamper(f"DROP TABLE {furthest}")
+    entry = Entry(kind="system:test", organization_id=uuid.uuid4(), mode="live", actor=SYSTEM)
+    with transaction.atomic():  # by a clock that was wrong, say: into the partition of what has none
+        record_all([entry], at=dt.datetime.strptime(furthest[-7:], "%Y_%m").replace(day=2, tzinfo=dt.UTC))
+    migration = importlib.import_module("audit.migrations.0010_months_ahead")
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(migration.AHEAD)
+    assert furthest not in months()
+    tamper(f"DELETE FROM {retention.DEFAULT}")
+    make(furthest)
 
 
 def test_under_a_legal_hold_nothing_goes() -> None:

@@ -303,8 +303,10 @@ def test_the_next_process_takes_over_within_seconds_of_a_kill(tmp_path) -> None:
 
 
 def test_a_holder_that_is_frozen_or_out_of_reach_loses_its_place_and_can_write_nothing(monkeypatch) -> None:
-    monkeypatch.setattr(sequencer, "OPTIONS", sequencer.OPTIONS.replace(str(sequencer.SILENT), "300"))
-    with sequencer.connect() as frozen, sequencer.connect() as other:
+    with monkeypatch.context() as hasty:
+        hasty.setattr(sequencer, "OPTIONS", sequencer.OPTIONS.replace(str(sequencer.SILENT), "1000"))
+        soon_ended = sequencer.connect()
+    with soon_ended as frozen, sequencer.connect() as other:
         assert sequencer._lock(frozen)
         running = sequencer.Sequencer.start(frozen)
         while not sequencer._lock(other):
