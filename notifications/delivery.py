@@ -17,7 +17,7 @@ from audit import spans
 from audit.clock import database_now
 from notifications import disabling, metrics, registry
 from notifications.fanning import fan_out
-from notifications.models import Attempt, Delivery
+from notifications.models import Attempt, Channel, Delivery
 from notifications.transports import TransportError, email, receiver, slack, webhook
 
 __all__ = ["deliver", "due", "fan_out", "send_due", "wait"]
@@ -134,6 +134,10 @@ def _failed(delivery: Delivery, error: TransportError, milliseconds: int) -> Non
         given_up = error.permanent or (
             delivery.attempts >= ATTEMPTS if delivery.until is None else due_at > delivery.until - LAST
         )
+        unheard = error.silent and error.retry_after is None and delivery.transport == "webhook"
+        ended = delivery.channel_id if error.disable or (given_up and unheard) else None
+        if ended:  # before what it is owed, as whoever changes or deletes it: the other way round they deadlock
+            Channel.objects.select_for_update(of=("self",)).filter(id=ended).first()
         if given_up:
             mine = _held(delivery).update(state=Delivery.State.FAILED, leased_until=None, error=said)
         else:
@@ -143,9 +147,8 @@ def _failed(delivery: Delivery, error: TransportError, milliseconds: int) -> Non
             others.filter(is_first=False).update(is_first=True)
         if mine and error.silent:  # each attempt may keep a worker, whom others need
             _rest(delivery, database_now() + min(pause, REST))
-        unheard = error.silent and error.retry_after is None and delivery.transport == "webhook"
-        if mine and delivery.channel_id and (error.disable or (given_up and unheard)):
-            disabling.disable(delivery.channel_id, address=delivery.address, because=said)
+        if mine and ended:
+            disabling.disable(ended, address=delivery.address, because=said)
         _attempted(delivery, milliseconds, said, succeeded=False)
     metrics.attempted(delivery, "given_up" if given_up else "failed")
     if given_up:

@@ -2,10 +2,14 @@
 
 import json
 import socket
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from email.utils import format_datetime
 
 import pytest
+from django.db import connection, transaction
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from accounts.by import COMMAND_LINE
@@ -36,6 +40,20 @@ def hooked(acme: Acme, receiver: Receiver) -> tuple[Channel, str]:
 
 def hook() -> Delivery:
     return Delivery.objects.get(transport="webhook")
+
+
+def somebody_waits() -> bool:
+    """For this transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid)))")
+        return bool(cursor.fetchone()[0])
+
+
+def in_a_session_of_its_own(delivery_id: uuid.UUID) -> bool:
+    try:
+        return delivery.deliver(delivery_id)
+    finally:
+        connection.close()
 
 
 def nowhere() -> str:
@@ -250,6 +268,27 @@ def test_what_is_owed_follows_a_channel_to_its_new_address(acme: Acme, receiver:
     make_due()
     assert send_all() == 1
     assert hook().address == receiver.url
+
+
+def test_who_changes_a_channel_while_it_is_given_up_waits_for_nobody_who_waits_for_them(
+    acme: Acme, receiver: Receiver, smtp: Desk
+) -> None:
+    channel, _ = hooked(acme, receiver)
+    requested(acme)
+    delivery.fan_out()
+    receiver.answers = [(410, {}, b"")]
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Channel.objects.select_for_update().get(pk=channel.pk)
+            given_up = pool.submit(in_a_session_of_its_own, hook().id)
+            until = time.monotonic() + 10
+            while not somebody_waits():
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            channels.change(channel=channel, by=COMMAND_LINE, address=nowhere())
+        assert given_up.result(10) is False
+    assert hook().state == "failed"
+    assert Channel.objects.get(pk=channel.pk).is_active  # the address that wants no more is not its own any more
 
 
 def test_a_redirect_is_not_followed(acme: Acme, receiver: Receiver, smtp: Desk) -> None:
