@@ -162,6 +162,7 @@ class Lanes:
         replies = await intake.ask(batch.connection, [checking.ask(judged) for judged in asks], batch.now, ended)
         for entry in ended:
             batch.record(entry)
+            batch.announced()
         return list(zip(asks, replies, strict=True))
 
 
