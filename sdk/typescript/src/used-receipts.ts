@@ -77,7 +77,7 @@ async function syncFolder(folder: string): Promise<void> {
 /** Removes what expired before `past`, and what a process left that died while it wrote. */
 async function forget(folder: string, past: number): Promise<void> {
   for (const name of await readdir(folder)) {
-    if (!/^(\.|[0-9a-f]{64}$)/.test(name)) continue; // not ours
+    if (!/^(\.[0-9a-f-]{36}|[0-9a-f]{64})$/.test(name)) continue; // not ours
     const file = join(folder, name);
     try {
       const until = name.startsWith(".") ? (await stat(file)).mtimeMs : Number(await readFile(file, "utf8"));
