@@ -142,6 +142,11 @@ def test_a_checkpoint_from_before_an_export_begins_is_compared_too_or_it_does_no
     mine.write_text("no checkpoint")
     with pytest.raises(CommandError, match=r"mine\.note is no checkpoint"):
         export("nonsense", "--checkpoint", mine)
+    mine.write_text(note.sign(note.Head("elsewhere/log", 5, bytes(32)).text, "elsewhere/log", private))
+    with pytest.raises(CommandError, match="has a checkpoint of elsewhere/log"):
+        export("elsewhere", "--checkpoint", mine)
+    with pytest.raises(CommandError, match="goes with --format warden"):
+        export("ocsf", "--checkpoint", mine, "--format", "ocsf")
 
 
 def test_an_export_holds_however_busy_the_record_is_meanwhile(tmp_path) -> None:

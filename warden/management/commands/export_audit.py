@@ -50,6 +50,8 @@ class Command(PeopleCommand):
             raise CommandError(f"{folder} is not empty.")
         if options["payloads"] and options["format"] != "ocsf":
             raise CommandError("--payloads goes with --format ocsf: what is to be verified is always whole.")
+        if options["checkpoint"] and options["format"] == "ocsf":
+            raise CommandError("--checkpoint goes with --format warden: OCSF events prove nothing.")
         wanted = Organization.objects.order_by("slug")
         if options["organization"]:
             wanted = wanted.filter(pk=find_organization(options["organization"]).pk)
@@ -57,10 +59,12 @@ class Command(PeopleCommand):
         modes = [MODES[mode] for mode in options["mode"] or MODES]
         logs = Log.objects.filter(organization_id__in=[each.pk for each in organizations], mode__in=modes)
         found, since = list(logs.order_by("id")), options["since"]
+        known = [_head(file) for file in options["checkpoint"]]
+        if others := {head.origin for head in known} - {log.origin for log in found}:
+            raise CommandError(f"No log that is exported here has a checkpoint of {', '.join(sorted(others))}.")
         if options["format"] == "ocsf":
             manifest = bundle.write_ocsf(folder, found, since=since, payloads=options["payloads"])
         else:
-            known = [_head(file) for file in options["checkpoint"]]
             try:
                 manifest = bundle.write(folder, found, since=since, known=known)
             except proofs.Damaged as error:
