@@ -86,7 +86,7 @@ find_python() {
 
 # sync GROUP: bring the environment up to date; GROUP is `run` or `dev`. Quick when nothing changed; copies may run at once.
 sync() {
-  local group="$1" flags=(--no-dev) tool=granian stamp want
+  local group="$1" flags=(--no-dev --group example) tool=granian stamp want
   if [ "$group" = dev ]; then flags=() tool=pytest; fi
   if [ -n "${OTEL_EXPORTER_OTLP_ENDPOINT:-}" ]; then flags+=(--extra otel); fi
   if [ "${SPIFFE_PROVIDER:-}" = spire ]; then flags+=(--extra spire); fi
