@@ -16,7 +16,7 @@ from approvals.rules import Verdict
 from approvals.services import review
 from audit.models import Event
 from tests import factories
-from tests.client.mcp_world import EVERYTHING, TIME, in_database, proxied, text
+from tests.client.mcp_world import EVERYTHING, TIME, in_database, proxied, text, with_late_answers
 from tests.gateway.conftest import World
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -166,9 +166,13 @@ async def test_what_came_of_a_call_is_logged_beside_its_decision(world: World) -
     assert await in_database(logs) == [("mcp.bank.fail", "failed"), ("mcp.bank.pay", "success")]
 
 
-async def test_a_cancelled_wait_asks_nobody_any_more(world: World) -> None:
+@pytest.mark.parametrize("late", [0.0, 2.0], ids=["waiting", "before it hears that it has to wait"])
+async def test_a_cancelled_wait_asks_nobody_any_more(world: World, late: float) -> None:
     await permit(world, mcp__bank__pay="ask")
-    async with proxied(world, "bank", EVERYTHING, mode="legacy") as client:
+    async with (
+        with_late_answers(world, late) as reached,
+        proxied(reached, "bank", EVERYTHING, mode="legacy") as client,
+    ):
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as tasks:
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint_if_cancelled
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
@@ -149,7 +150,8 @@ class Proxy:
         if not isinstance(tool, str) or not isinstance(arguments, dict | None):
             return await self._refuse(request.id, "A call has a name, and arguments that are an object")
         action = action_of("mcp", self._name, tool)
-        result = await self._guard.check(self._agent, action, arguments)
+        with anyio.CancelScope(shield=True):  # a request that Warden has made by then is given up below
+            result = await self._guard.check(self._agent, action, arguments)
         effective = result.effective_context
         if result.requires_approval or result.approved_otherwise:
             taken = await self._after_approval(request, result)
@@ -161,6 +163,7 @@ class Proxy:
         approved = dict(arguments or {}) if effective is None else dict(effective)
         if arguments is not None or approved:
             request.params = {**params, "arguments": approved}
+        await checkpoint_if_cancelled()
         self._running[request.id] = (action, approved, result)
         del self._deciding[request.id]  # from here on a cancellation is the server's to hear
         await self._to_server.send(SessionMessage(request))
